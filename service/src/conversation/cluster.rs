@@ -11,6 +11,7 @@ use super::log::LogError;
 use super::others::{attend, hear};
 use super::participants::Participants;
 use super::registry::{Head, Joined, Known, New, Registry, Wanted};
+use super::running::ConversationState;
 use super::session::until;
 use crate::clock::ConversationClock;
 use crate::workers::Undone;
@@ -36,35 +37,87 @@ impl From<Undone> for LogError {
     }
 }
 
+/// How a speaker gets into a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seat {
+    /// A new conversation has yet to begin.
+    pub(super) anew: bool,
+    /// The nodes have decided that it goes on, so no socket of it that is being closed does.
+    pub(super) regardless: bool,
+}
+
+/// For what speaker a node asks for a seat.
+#[derive(Debug, Clone, Copy)]
+struct Seating {
+    anew: bool,
+    regardless: bool,
+}
+
 impl Hub {
     /// Makes this node a part of the conversation of a connection id before a speaker joins
-    /// it, until then at most. Returns whether a new conversation has yet to begin.
+    /// it, until then at most.
+    ///
+    /// If the only sockets of the conversation, on whatever nodes they are, are being closed, it
+    /// depends on their clients whether it goes on. Then this waits for them, until `patience`.
     pub(super) async fn take_a_seat(
         self: &Arc<Self>,
         key: &ConversationKey,
         anew: bool,
         patience: tokio::time::Instant,
-    ) -> bool {
+    ) -> Seat {
         let Some(registry) = self.log.registry() else {
-            return anew;
+            let regardless = false;
+            return Seat { anew, regardless };
         };
-        let is_here = |conversation: Arc<Conversation>| {
+        let is_here = |conversation: &Arc<Conversation>| {
             let state = conversation.state();
             let has_seat = state.seat == Some(registry.times_gone());
-            has_seat && state.is_live() && !state.is_ending
+            has_seat && state.is_live() && !state.is_ending && !state.is_closing()
         };
-        while anew || !self.find(key).is_some_and(is_here) {
-            match self.take_up(key, true, anew).await {
-                Ok(()) => return false,
-                Err(error) if tokio::time::Instant::now() >= patience => {
+        loop {
+            let here = self.find(key);
+            if !anew && here.as_ref().is_some_and(is_here) {
+                let regardless = false;
+                return Seat { anew, regardless };
+            }
+            let is_late = tokio::time::Instant::now() >= patience;
+            let seating = Seating {
+                anew,
+                regardless: is_late,
+            };
+            match self.take_up(key, Some(seating)).await {
+                Ok(true) => {
+                    return Seat {
+                        anew: false,
+                        regardless: true,
+                    };
+                }
+                Ok(false) => match here {
+                    // The sockets may be on another node.
+                    Some(here) => {
+                        let _ = timeout(PAUSE, here.closed.notified()).await;
+                    }
+                    None => sleep(PAUSE).await,
+                },
+                Err(error) if is_late => {
                     // What is said will not be stored either, and the client is told so.
                     tracing::error!(%error, "other nodes are not asked for a conversation");
-                    return anew;
+                    let regardless = true;
+                    return Seat { anew, regardless };
                 }
                 Err(_) => sleep(PAUSE).await,
             }
         }
-        false
+    }
+
+    /// Tells other nodes if all that this one has in a conversation are sockets that are being
+    /// closed. Call it while the state is locked.
+    pub(super) fn tell_of_closing(&self, conversation: i64, state: &ConversationState) {
+        if let Some(registry) = self.log.registry()
+            && state.is_closing()
+        {
+            registry.closes(conversation, self.longest_closing);
+        }
     }
 
     /// Takes up the conversation of a connection id that goes on on another node, so that
@@ -80,30 +133,48 @@ impl Hub {
         if self.log.registry().is_none() || self.is_live(key) {
             return Ok(());
         }
-        let asked = timeout(LONGEST_LOOK, self.take_up(key, false, false)).await;
+        let asked = timeout(LONGEST_LOOK, self.take_up(key, None)).await;
         let late = |_| Err(LogError("the database does not answer".to_owned()));
-        asked.unwrap_or_else(late).inspect_err(|error| {
+        let asked = asked.unwrap_or_else(late).inspect_err(|error| {
             tracing::warn!(%error, "other nodes are not asked for a conversation");
-        })
+        });
+        asked.map(drop)
     }
 
-    /// Asks for the conversation of a connection id and makes it known here. With `seat`,
-    /// there is one afterwards.
+    /// Asks for the conversation of a connection id and makes it known here. With a seat,
+    /// there is one afterwards. Returns `false` if there is no seat because all sockets of the
+    /// conversation are being closed.
     async fn take_up(
         self: &Arc<Self>,
         key: &ConversationKey,
-        seat: bool,
-        anew: bool,
-    ) -> Result<(), LogError> {
+        seat: Option<Seating>,
+    ) -> Result<bool, LogError> {
+        let here = seat.and_then(|_| self.find(key));
+        let taken = self.take_up_with(key, seat, here.clone()).await;
+        // What was left meanwhile has not ended, because of the one who was about to join it.
+        if let (Some(here), Err(_) | Ok(false)) = (here, &taken) {
+            self.end_if_left(&here);
+        }
+        taken
+    }
+
+    async fn take_up_with(
+        self: &Arc<Self>,
+        key: &ConversationKey,
+        seat: Option<Seating>,
+        here: Option<Arc<Conversation>>,
+    ) -> Result<bool, LogError> {
         let participants = Participants::new();
-        let new = seat.then(|| {
+        let new = seat.map(|seating| {
             let (conversation, session) = participants.ids();
             New {
                 conversation,
                 session,
-                anew,
+                anew: seating.anew,
+                regardless: seating.regardless,
             }
         });
+        let has_seat = seat.is_some();
         let wanted = Wanted {
             account: key.account.clone(),
             connection_id: key.connection_id.clone(),
@@ -112,7 +183,6 @@ impl Hub {
         // Before the question: if the node is declared gone later, its seat is lost.
         let times_gone = self.log.registry().map_or(0, Registry::times_gone);
         // What is here does not end meanwhile.
-        let here = seat.then(|| self.find(key)).flatten();
         let _joining = here.map(|here| {
             here.state().joining += 1;
             Joining(here)
@@ -124,15 +194,16 @@ impl Hub {
         };
         match self.workers.run(join).await?? {
             Joined::None => {}
+            Joined::Closing => return Ok(false),
             Joined::New => {
                 let clock = ConversationClock::begin(self.wall.now());
                 let conversation = self.conversation(key, participants, clock);
                 conversation.state().seat = Some(times_gone);
                 self.put(key, conversation);
             }
-            Joined::Known(known) => self.adopt(key, *known, seat.then_some(times_gone)),
+            Joined::Known(known) => self.adopt(key, *known, has_seat.then_some(times_gone)),
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Makes a conversation the one of its connection id here.

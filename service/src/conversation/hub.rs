@@ -56,7 +56,7 @@ pub(crate) struct Hub {
     /// one or is gone.
     pub(crate) draining: Arc<Semaphore>,
     /// How long a join waits for sockets that are being closed.
-    longest_closing: Duration,
+    pub(super) longest_closing: Duration,
     /// One permit for each conversation that may still begin to wait.
     waiting: Arc<Semaphore>,
     /// One permit for each byte that conversations which wait may still take.
@@ -387,13 +387,15 @@ impl Hub {
         let patience = tokio::time::Instant::now() + self.longest_closing;
         let mut anew = anew;
         loop {
-            anew = self.take_a_seat(key, anew, patience).await;
-            let conversation = match self.try_join(key, &outbox, anew, false) {
+            let seat = self.take_a_seat(key, anew, patience).await;
+            anew = seat.anew;
+            let conversation = match self.try_join(key, &outbox, anew, seat.regardless) {
                 Ok(slot) => return slot,
                 Err(conversation) => conversation,
             };
             let closed = conversation.closed.notified();
-            if !conversation.state().is_closing() {
+            // With other nodes, whoever takes a seat waits.
+            if !conversation.state().is_closing() || self.log.registry().is_some() {
                 continue;
             }
             if timeout_at(patience, closed).await.is_err()

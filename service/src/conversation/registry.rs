@@ -13,6 +13,7 @@ use super::bus::Bus;
 use super::log::{Committed, LogError, OpenConversation};
 use super::quota::Claim;
 use std::fmt;
+use std::time::Duration;
 
 /// A connection id for which a node looks for a conversation.
 #[derive(Debug, Clone)]
@@ -31,6 +32,8 @@ pub(crate) struct New {
     pub(crate) session: String,
     /// `true` to begin it whatever goes on.
     pub(crate) anew: bool,
+    /// `true` to join one of which all sockets are being closed.
+    pub(crate) regardless: bool,
 }
 
 /// What was found.
@@ -40,6 +43,9 @@ pub(crate) enum Joined {
     None,
     /// The new one is the conversation from now on.
     New,
+    /// One goes on, and all its sockets are being closed: it depends on their clients whether it
+    /// is over. This node has no seat for it.
+    Closing,
     /// This one goes on.
     Known(Box<Known>),
 }
@@ -82,6 +88,10 @@ pub(crate) trait Registry: fmt::Debug + Send + Sync {
     /// Appends that the conversation is over, unless another node has a speaker in it or it
     /// waits for one: then `committed` gets no entry. Does not block.
     fn end(&self, conversation: i64, at: i64, committed: Committed);
+
+    /// Notes that all that this node has in a conversation are sockets that are being closed, and
+    /// how long that takes at most. A seat for a speaker ends that. Does not block.
+    fn closes(&self, conversation: i64, longest: Duration);
 
     /// Counts a socket for its account. Returns `false` if the nodes that live have all
     /// sockets that the account may have.

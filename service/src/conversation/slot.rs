@@ -56,6 +56,8 @@ impl SocketSlot {
             state.leaving.extend(member.speaker().map(str::to_owned));
             self.closing = Some(member);
             state.closing += 1;
+            let number = self.conversation.number;
+            self.hub.tell_of_closing(number, &state);
         }
         drop(state);
         self.conversation.changed();
@@ -105,6 +107,7 @@ impl SocketSlot {
         let lost = left.and_then(|member| state.left(member, how, now));
         if !state.members.is_empty() || state.closing > 0 {
             let keep = state.longest_keep(now);
+            hub.tell_of_closing(conversation.number, &state);
             drop(state);
             let keep = i64::try_from(keep.as_secs()).unwrap_or(i64::MAX);
             hub.log.keep(conversation.number, keep);

@@ -11,7 +11,12 @@ mod common;
 #[path = "../sessions/raw.rs"]
 mod raw;
 
+#[allow(dead_code)] // Other tests use all of it.
+#[path = "../sessions/driver.rs"]
+mod driver;
+
 mod bus;
+mod closing;
 mod copy;
 mod documented;
 mod draining;
@@ -35,6 +40,7 @@ mod quota;
 mod rolling;
 mod rooms;
 mod secrets;
+mod sessions;
 mod tls;
 mod valve;
 mod voice;

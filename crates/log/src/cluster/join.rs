@@ -14,6 +14,8 @@ pub struct Wanted<'a> {
     pub new: Option<i64>,
     /// `true` to begin the new one whatever goes on.
     pub anew: bool,
+    /// `true` to join one of which all sockets are being closed.
+    pub regardless: bool,
 }
 
 /// What was found.
@@ -23,6 +25,9 @@ pub enum Joined {
     None,
     /// The new one is the conversation from now on.
     New,
+    /// All sockets of the one that goes on are being closed, and their clients decide if it is
+    /// over. The node has no other seat in it than before.
+    Closing,
     /// This one goes on.
     Known {
         /// Its id.
@@ -49,7 +54,10 @@ impl Cluster {
             && self.is_live(known, now)
         {
             if wanted.new.is_some() {
-                self.seats.insert((known, me.to_owned()));
+                if !wanted.regardless && self.is_closing(known, now) {
+                    return Ok(Joined::Closing);
+                }
+                self.seats.insert((known, me.to_owned()), None);
             }
             let others = |node: &str| node != me || wanted.new.is_some();
             return Ok(Joined::Known {
@@ -62,8 +70,17 @@ impl Cluster {
             return Ok(Joined::None);
         };
         self.rooms.insert(connection, new);
-        self.seats.insert((new, me.to_owned()));
+        self.seats.insert((new, me.to_owned()), None);
         Ok(Joined::New)
+    }
+
+    /// Returns `true` if all sockets of a conversation are being closed, on whatever nodes they
+    /// are.
+    fn is_closing(&self, id: i64, now: i64) -> bool {
+        let seats = self.seats.iter().filter(|((of, _), _)| *of == id);
+        let mut all = seats.map(|(_, closing)| closing.is_some_and(|until| until > now));
+        // Without a seat it waits for its speakers.
+        all.next().is_some_and(|first| first) && all.all(|closing| closing)
     }
 
     /// Returns `true` if a conversation goes on. A seat of a node that is gone is swept soon,

@@ -15,7 +15,7 @@ pub use write::{Begun, Ended, Said, Sent, Start, StreamStart, Verdict};
 
 use crate::fence::Stream;
 use crate::planted::{Bug, planted};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// How long a node that is gone is remembered, in nanoseconds.
 const REMEMBERED: i64 = 86_400_000_000_000;
@@ -121,8 +121,9 @@ pub struct Cluster {
     nodes: BTreeMap<String, Node>,
     /// The conversation of each connection id, which may be yet to begin.
     rooms: BTreeMap<String, i64>,
-    /// Which nodes have speakers in which conversation, which may be yet to begin.
-    seats: BTreeSet<(i64, String)>,
+    /// Which nodes have speakers in which conversation, which may be yet to begin. `Some` if all
+    /// that a node has are sockets that are being closed: until when that may take.
+    seats: BTreeMap<(i64, String), Option<i64>>,
     conversations: BTreeMap<i64, Conversation>,
 }
 
@@ -176,8 +177,8 @@ impl Cluster {
     /// Returns the nodes with speakers in a conversation.
     pub fn seats(&self, conversation: i64) -> impl Iterator<Item = &str> {
         let seats = self.seats.iter();
-        let seats = seats.filter(move |(of, _)| *of == conversation);
-        seats.map(|(_, node)| node.as_str())
+        let seats = seats.filter(move |((of, _), _)| *of == conversation);
+        seats.map(|((_, node), _)| node.as_str())
     }
 
     /// Returns all that the nodes share, one line for each fact, in no order: for a comparison
@@ -188,10 +189,10 @@ impl Cluster {
         let nodes = nodes.map(|(id, node)| format!("node {id} {} {}", node.gone, node.beats));
         let rooms = self.rooms.iter();
         let rooms = rooms.map(|(connection, of)| format!("room {connection} {of}"));
-        let seats = self
-            .seats
-            .iter()
-            .map(|(of, node)| format!("seat {of} {node}"));
+        let seats = self.seats.iter().map(|((of, node), closing)| {
+            let closing = time(*closing);
+            format!("seat {of} {node} {closing}")
+        });
         let mut facts: Vec<String> = nodes.chain(rooms).chain(seats).collect();
         for (id, of) in &self.conversations {
             let (ends, ended) = (time(of.ends), time(of.ended));
@@ -243,7 +244,7 @@ impl Cluster {
             return Vec::new();
         }
         let mut seats: Vec<(i64, Option<i64>, String)> = Vec::new();
-        for (conversation, id) in &self.seats {
+        for (conversation, id) in self.seats.keys() {
             match self.nodes.get(id) {
                 Some(node) if node.gone => {
                     seats.push((*conversation, Some(node.beats), id.clone()))

@@ -110,7 +110,7 @@ impl Cluster {
             rooms.or_insert(id);
         }
         if start.member.is_some() {
-            self.seats.insert((id, me.to_owned()));
+            self.seats.entry((id, me.to_owned())).or_default();
         }
         let conversation = self.conversations.entry(id).or_default();
         (conversation.keep, conversation.ends) = (start.keep, start.ends);
@@ -224,7 +224,7 @@ impl Cluster {
         now: i64,
     ) -> Result<Ended, Fenced> {
         self.writes(me)?;
-        let had_seat = self.seats.remove(&(id, me.to_owned()));
+        let had_seat = self.seats.remove(&(id, me.to_owned())).is_some();
         let conversation = self.conversations.get(&id);
         let ends = conversation.and_then(|conversation| conversation.ends);
         let waits = asks && !had_seat && ends.is_some_and(|ends| ends > now);
@@ -236,6 +236,20 @@ impl Cluster {
             return Ok(Ended::Over(Vec::new()));
         };
         Ok(Ended::Over(conversation.finish(at)))
+    }
+
+    /// Notes that all that a node has in the conversation are sockets that are being closed, and
+    /// until when that may take.
+    ///
+    /// # Errors
+    ///
+    /// The node was declared gone.
+    pub fn closing(&mut self, me: &str, id: i64, until: i64) -> Result<(), Fenced> {
+        self.writes(me)?;
+        if let Some(closing) = self.seats.get_mut(&(id, me.to_owned())) {
+            *closing = Some(until);
+        }
+        Ok(())
     }
 
     /// Notes how many seconds a conversation waits for its speakers.

@@ -13,6 +13,7 @@ use crate::conversation::participants::Participants;
 use crate::conversation::quota::Claim;
 use crate::conversation::registry::{Head, Joined, Wanted};
 use crate::outbox::{Frame, Outbox};
+use std::time::Duration;
 
 /// A registry of a cluster in which nothing else happens.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ impl Registry for Elsewhere {
     }
 
     fn end(&self, _: i64, _: i64, _: Committed) {}
+
+    fn closes(&self, _: i64, _: Duration) {}
 
     fn claim(&self, _: Claim) -> Result<bool, LogError> {
         Ok(true)

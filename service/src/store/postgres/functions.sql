@@ -317,8 +317,29 @@ BEGIN
     RETURN jsonb_build_object('v', 'over', 'entries', entries);
 END $$;
 
+-- Notes that all that this node has in the conversation are sockets that are being closed, and
+-- that this takes until then at most.
+CREATE OR REPLACE FUNCTION symbl_closes_1(me text, r jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    c bigint := (r->>'c')::bigint;
+BEGIN
+    PERFORM 1 FROM conversation WHERE id = c FOR NO KEY UPDATE;
+    UPDATE seat SET closing = symbl_now_1() + (r->>'longest')::bigint
+    WHERE conversation = c AND node = me;
+    RETURN '{}';
+END $$;
+
+-- Returns true if all sockets of a conversation are being closed, on whatever nodes they are:
+-- their clients decide if it is over.
+CREATE OR REPLACE FUNCTION symbl_closing_1(c bigint) RETURNS boolean LANGUAGE sql VOLATILE AS $$
+    SELECT coalesce(bool_and(coalesce(closing > symbl_now_1(), false)), false)
+    FROM seat WHERE conversation = c
+$$;
+
 -- Returns the conversation of a connection id, on whatever node it is. With `seat`, this
--- node gets a seat in it, and where none goes on, the new one `c` is that conversation.
+-- node gets a seat in it, and where none goes on, the new one `c` is that conversation. One of
+-- which all sockets are being closed is only joined `regardless` of that.
 CREATE OR REPLACE FUNCTION symbl_join_1(me text, r jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -346,7 +367,11 @@ BEGIN
     END IF;
     IF coalesce(is_live, false) AND NOT (r->>'anew')::boolean THEN
         IF seated THEN
-            INSERT INTO seat VALUES (known.conversation, me) ON CONFLICT DO NOTHING;
+            IF NOT (r->>'regardless')::boolean AND symbl_closing_1(known.conversation) THEN
+                RETURN '{"v": "closing"}';
+            END IF;
+            INSERT INTO seat VALUES (known.conversation, me)
+            ON CONFLICT (conversation, node) DO UPDATE SET closing = NULL;
         END IF;
         RETURN jsonb_build_object('v', 'known', 'c', known.conversation,
             'session', known.session, 'begun', con.id IS NOT NULL,
@@ -450,6 +475,7 @@ BEGIN
             WHEN 'claim' THEN symbl_claim_1(me, r)
             WHEN 'free' THEN symbl_free_1(r)
             WHEN 'keep' THEN symbl_keep_1(r)
+            WHEN 'closes' THEN symbl_closes_1(me, r)
             ELSE '{}'
         END);
     END LOOP;

@@ -8,7 +8,7 @@ use super::log::{LEASE, OPEN, get, open, sweep, time};
 use super::text::put;
 use super::writer::{Ask, Reply, Tell, Writer};
 use super::{Store, StoreError};
-use crate::clock::now;
+use crate::clock::{nanos, now};
 use crate::conversation::bus::Bus;
 use crate::conversation::log::{Committed, LogError, OpenConversation};
 use crate::conversation::quota::Claim;
@@ -91,12 +91,14 @@ impl Registry for Store {
             "seat": new.is_some(), "c": new.as_ref().map(|new| new.conversation),
             "session": new.as_ref().map(|new| put(&new.session)),
             "anew": new.as_ref().is_some_and(|new| new.anew),
+            "regardless": new.as_ref().is_some_and(|new| new.regardless),
         });
         let answer: Answer = serde_json::from_value(self.ask(Ask::Join(asked))?)
             .map_err(|error| LogError(error.to_string()))?;
         match answer.v.as_str() {
             "known" => {}
             "new" => return Ok(Joined::New),
+            "closing" => return Ok(Joined::Closing),
             _ => return Ok(Joined::None),
         }
         let found = match answer.begun {
@@ -135,6 +137,12 @@ impl Registry for Store {
 
     fn end(&self, conversation: i64, at: i64, committed: Committed) {
         self.post_and_tell(Ask::End(Record::Over { conversation, at }), committed);
+    }
+
+    fn closes(&self, conversation: i64, longest: Duration) {
+        let asked = json!({"k": "closes", "c": conversation, "longest": nanos(longest)});
+        // If it is not written, others join a conversation that may be over soon.
+        let _ = self.send(Ask::Join(asked), Some(Box::new(drop)));
     }
 
     fn claim(&self, claim: Claim) -> Result<bool, LogError> {

@@ -51,6 +51,7 @@ CREATE INDEX room_of ON room (conversation);
 CREATE TABLE seat (
     conversation bigint NOT NULL,
     node text NOT NULL,
+    closing bigint,             -- all its sockets are being closed, until then at most
     PRIMARY KEY (conversation, node)
 );
 CREATE INDEX seat_of ON seat (node);

@@ -155,10 +155,12 @@ impl Database {
             connection: CONNECTION,
             new: Some(new),
             anew,
+            // Its nodes say nothing of sockets that are being closed.
+            regardless: true,
         };
         match self.rules.join(me, &wanted, stamp(now))? {
             Joined::Known { conversation, .. } => Ok(conversation),
-            Joined::New | Joined::None => Ok(new),
+            Joined::New | Joined::None | Joined::Closing => Ok(new),
         }
     }
 

@@ -15,23 +15,26 @@ impl Run {
         let connection = self.pick(&["a", "b", "c"]);
         let seat = self.rng.u8(0..4) > 0;
         let anew = seat && self.rng.u8(0..8) == 0;
+        let regardless = self.rng.bool();
         let new = seat.then(|| self.next());
         let session = id_of(self.last);
         let asked = json!({
             "k": "join", "account": "app", "connection": connection, "seat": seat, "c": new,
-            "session": session, "anew": anew,
+            "session": session, "anew": anew, "regardless": regardless,
         });
         let answer = self.write(node, asked).await;
         let wanted = Wanted {
             connection,
             new,
             anew,
+            regardless,
         };
         let joined = self.rules.join(&self.nodes[node], &wanted, self.now);
         let joined = match joined {
             Err(Fenced) => None,
             Ok(Joined::None) => Some(json!({"v": "none"})),
             Ok(Joined::New) => Some(json!({"v": "new"})),
+            Ok(Joined::Closing) => Some(json!({"v": "closing"})),
             Ok(Joined::Known {
                 conversation,
                 begun,
@@ -230,7 +233,14 @@ impl Run {
         let conversation = self.conversation();
         let (me, at) = (self.nodes[node].clone(), self.now);
         let of = |outcome: Option<Outcome>| outcome.map(|outcome| kinds(outcome.entries()));
-        let (found, by_rule) = match self.rng.u8(0..4) {
+        let (found, by_rule) = match self.rng.u8(0..5) {
+            4 => {
+                let longest = self.rng.i64(1..9) * SECOND;
+                let asked = json!({"k": "closes", "c": conversation, "longest": longest});
+                let found = self.write(node, asked).await.map(|_| kinds(&[]));
+                let closing = self.rules.closing(&me, conversation, at + longest);
+                (found, closing.ok().map(|()| kinds_by_rule([])))
+            }
             0 => {
                 let ends = at + self.rng.i64(0..9) * SECOND;
                 let record = Record::Closed {
