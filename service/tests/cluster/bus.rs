@@ -16,7 +16,7 @@ const LONGEST: Duration = Duration::from_secs(15);
 pub const LONGEST_RETURN: Duration = Duration::from_secs(60);
 
 /// Starts a node of this database in this process, with this bus.
-async fn node_on(url: &str, bus: Option<&str>) -> Server {
+pub async fn node_on(url: &str, bus: Option<&str>) -> Server {
     let mut config = configured(url);
     config.bus = bus.map(|bus| BusUrl::from(bus.to_owned()));
     Server::bind(config).await.expect("a node")
@@ -203,7 +203,7 @@ async fn interims_go_only_where_a_listener_is() {
 }
 
 /// Lets a speaker say something, and returns how long the final took to a subscriber.
-async fn final_of(speaker: &mut Client, listener: &mut Client, next: &mut u64) -> Duration {
+pub async fn final_of(speaker: &mut Client, listener: &mut Client, next: &mut u64) -> Duration {
     let first = u16::try_from(*next * 7 % 900).expect("a word");
     speaker.send_audio(&said(first..first + 2)).await;
     speaker.until("message_response").await;

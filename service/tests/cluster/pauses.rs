@@ -5,8 +5,8 @@
 
 use super::*;
 
-/// Makes commits of finals wait while `pause` says so, and counts those that wait.
-const PAUSE: &str = "
+/// Makes commits of finals and texts wait while `pause` says so, and counts those that wait.
+pub const PAUSE: &str = "
     CREATE TABLE pause (is_on boolean);
     INSERT INTO pause VALUES (false);
     CREATE SEQUENCE paused;
@@ -16,7 +16,7 @@ const PAUSE: &str = "
         RETURN NULL;
     END $$;
     CREATE CONSTRAINT TRIGGER pause AFTER INSERT ON entry DEFERRABLE INITIALLY DEFERRED
-    FOR EACH ROW WHEN (NEW.kind = 'said') EXECUTE FUNCTION pause()";
+    FOR EACH ROW WHEN (NEW.kind IN ('said', 'sent')) EXECUTE FUNCTION pause()";
 
 /// Ends the connections that wait with a commit, as the database does with those whose machine
 /// is gone.

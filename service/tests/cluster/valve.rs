@@ -21,6 +21,7 @@ pub enum Target {
 pub struct Valve {
     pub address: SocketAddr,
     is_open: watch::Sender<bool>,
+    target: watch::Sender<Target>,
     task: JoinHandle<()>,
 }
 
@@ -30,18 +31,22 @@ impl Valve {
         let listener = listener.expect("a port");
         let address = listener.local_addr().expect("an address");
         let (is_open, gate) = watch::channel(true);
+        let (target, targets) = watch::channel(target);
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let (target, gate) = (target.clone(), gate.clone());
+                let (target, gate) = (targets.borrow().clone(), gate.clone());
                 tokio::spawn(async move {
+                    // Without a server the client's connection ends.
                     match target {
                         Target::Tcp(address) => {
-                            let server = TcpStream::connect(address).await;
-                            pass(client, server.expect("a server"), gate).await;
+                            if let Ok(server) = TcpStream::connect(address).await {
+                                pass(client, server, gate).await;
+                            }
                         }
                         Target::Unix(path) => {
-                            let server = UnixStream::connect(path).await;
-                            pass(client, server.expect("a server"), gate).await;
+                            if let Ok(server) = UnixStream::connect(path).await {
+                                pass(client, server, gate).await;
+                            }
                         }
                     }
                 });
@@ -50,8 +55,14 @@ impl Valve {
         Self {
             address,
             is_open,
+            target,
             task,
         }
+    }
+
+    /// Leads the connections that are made from now on somewhere else.
+    pub fn lead_to(&self, target: Target) {
+        self.target.send_replace(target);
     }
 
     pub fn cut(&self) {

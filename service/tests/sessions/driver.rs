@@ -16,6 +16,24 @@ use symbl_testkit::programs::npm;
 /// Longest wait for anything. It is longer than anything takes on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Returns the members that each event of a client has.
+pub fn about(session: &str) -> Value {
+    json!({ "session_id": session, "timestamp": 1_635_789_600_000_u64 })
+}
+
+/// Returns a text to send.
+pub fn text(session: &str, text: &str) -> Value {
+    let mut sent = about(session);
+    sent["input"] = json!({ "text": text });
+    sent
+}
+
+/// Returns the numbers of events, given as a history has them.
+pub fn numbers(history: &[Value]) -> Vec<u64> {
+    let numbers = history.iter().map(|item| &item[1]["seq"]);
+    numbers.map(|seq| seq.as_u64().expect("a number")).collect()
+}
+
 /// A process of Node.js with sockets.
 pub struct Node {
     child: Child,
@@ -56,7 +74,7 @@ impl Node {
         })
     }
 
-    fn command(&mut self, command: &Value) {
+    pub fn command(&mut self, command: &Value) {
         writeln!(self.commands, "{command}").expect("node reads");
     }
 
@@ -87,10 +105,15 @@ impl Node {
 
     /// Sends an event, and returns the number of its acknowledgement.
     pub fn asks(&mut self, id: &str, name: &str, args: &[Value]) -> u64 {
-        self.tags += 1;
-        let (tag, args) = (self.tags, json!(args));
+        let (tag, args) = (self.tag(), json!(args));
         self.command(&json!({ "do": "emit", "id": id, "name": name, "args": args, "tag": tag }));
         tag
+    }
+
+    /// Returns a number for the next acknowledgement.
+    pub fn tag(&mut self) -> u64 {
+        self.tags += 1;
+        self.tags
     }
 
     /// Sends an event and returns its acknowledgement.
@@ -160,6 +183,33 @@ impl Node {
             assert!(Instant::now() < end, "the sockets do not join");
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Lets a socket create a session; returns the session's id.
+    pub fn create(&mut self, id: &str) -> String {
+        self.emit(id, "session:create", &[json!({ "timestamp": 1 })]);
+        let created = self.event(id, "session:created");
+        created["session_id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Lets a socket join a session.
+    pub fn join(&mut self, id: &str, session: &str) -> Value {
+        self.emit(id, "session:reconnect", &[about(session)]);
+        self.event(id, "session:reconnected")
+    }
+
+    /// Sends a text and returns its number.
+    pub fn send(&mut self, id: &str, session: &str, words: &str) -> u64 {
+        let answer = self.ask(id, "message:send", &[text(session, words)]);
+        assert_eq!(answer["ok"], true, "{answer}");
+        answer["seq"].as_u64().expect("a number")
+    }
+
+    /// Returns a history.
+    pub fn history(&mut self, id: &str, session: &str) -> Vec<Value> {
+        self.emit(id, "session:history:sync", &[about(session)]);
+        let synced = self.event(id, "session:history:synced");
+        synced.as_array().expect("an array").clone()
     }
 
     /// Connects a socket again.

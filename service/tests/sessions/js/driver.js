@@ -10,6 +10,7 @@ const readline = require("node:readline");
 
 const sockets = new Map();
 const followers = new Map();
+const pages = new Map();
 
 function tell(what) {
   process.stdout.write(`${JSON.stringify(what)}\n`);
@@ -17,6 +18,10 @@ function tell(what) {
 
 function payload(given) {
   return given?.binary ? Buffer.from("binary") : given;
+}
+
+function setTimeoutOf(milliseconds, call) {
+  return setTimeout(call, milliseconds);
 }
 
 const commands = {
@@ -106,6 +111,42 @@ const commands = {
       return { texts, live: live.length, inOrder, doubled, connects, ready };
     });
     tell({ id: "", type: "ack", tag, answer: reports });
+  },
+  // The connection, the state and the outbox of the service's own page, without views.
+  page({ id, url, session }) {
+    const parts = ["connection", "model", "outbox"].map((name) => import(`../../../web/${name}.js`));
+    pages.set(id, Promise.all(parts).then(([{ Connection }, { initial, reduce }, { memory, Outbox }]) => {
+      const page = { state: initial(), outbox: new Outbox(session, memory()) };
+      const connection = new Connection({
+        session,
+        outbox: page.outbox,
+        socket: io(url, {
+          forceNew: true, autoConnect: false, reconnection: false, transports: ["websocket"],
+        }),
+        state: () => page.state,
+        dispatch: (action) => {
+          page.state = reduce(page.state, action);
+        },
+        author: () => ({ agent_id: null, agent_name: id, team_id: null }),
+        hasExpired: () => false,
+        clock: {
+          now: () => Date.now(), random: Math.random, after: setTimeoutOf, cancel: clearTimeout,
+        },
+      });
+      connection.open();
+      return { ...page, connection, now: () => page.state };
+    }));
+  },
+  async write({ id, texts }) {
+    const { outbox, connection } = await pages.get(id);
+    for (const text of texts) outbox.add({ text }, Date.now());
+    connection.flush();
+  },
+  async shown({ id, tag }) {
+    const { outbox, now } = await pages.get(id);
+    tell({ id: "", type: "ack", tag, answer: {
+      texts: now().lines.map(({ text }) => text), waiting: outbox.items().length,
+    } });
   },
   connect({ id }) {
     sockets.get(id).connect();
