@@ -176,6 +176,42 @@ async fn clients_come_back_by_themselves_after_a_shutdown() {
     }
 }
 
+// Beyond the list: a drain.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_are_let_go_long_before_the_end_of_a_drain_whatever_their_transport() {
+    let server = serve(|config| {
+        config.drain_wait = Duration::ZERO;
+        config.drain_time = Duration::from_secs(600);
+    })
+    .await;
+    let Some(mut node) = Node::start() else {
+        return;
+    };
+    let both = ["polling", "websocket"];
+    for (id, transports, is_upgraded) in [
+        ("websocket", &both[1..], false),
+        ("polling", &both[..1], false),
+        ("upgraded", &both[..], true),
+    ] {
+        let options = json!({ "transports": transports, "reconnectionDelay": 50 });
+        node.open_with(id, &url(&server), &options, &[]);
+        node.next(id, "connect");
+        if is_upgraded {
+            node.next(id, "upgrade");
+        }
+        node.create(id);
+    }
+    let server = std::sync::Arc::new(server);
+    let draining = std::sync::Arc::clone(&server);
+    let drain = tokio::spawn(async move { draining.drain().await });
+    for id in ["websocket", "polling", "upgraded"] {
+        let lost = node.next(id, "disconnect");
+        assert_ne!(lost["reason"], "io server disconnect", "{id}");
+        assert_eq!(lost["active"], true, "{id}");
+    }
+    common::in_time(drain).await.expect("no panic");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shutdown_with_open_sockets_frees_the_data_directory() {
     let directory = tempfile::tempdir().expect("a directory");

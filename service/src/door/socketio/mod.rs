@@ -10,6 +10,7 @@
 //! has one task (`socket`) with a queue of what came and a place in the session's log.
 
 pub(crate) mod payload;
+mod polls;
 mod rates;
 mod render;
 mod socket;
@@ -33,6 +34,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use payload::{Introduction, introduction};
+use polls::Polls;
 use render::RenderCaches;
 use socket::{Arrived, Starting};
 use socketioxide::adapter::LocalAdapter;
@@ -91,6 +93,8 @@ pub(crate) struct Door {
     shutdown: watch::Receiver<bool>,
     /// All open sockets.
     pub(super) sockets: Arc<Sockets>,
+    /// The connections of the clients.
+    polls: Polls,
     /// `true` when the service has closed all connections.
     closed: watch::Sender<bool>,
     /// Held by every socket, so that a shutdown waits for it.
@@ -139,6 +143,7 @@ pub(crate) fn router(shared: &Shared) -> Router<Shared> {
         inbox: limits.session_inbox.max(1),
         shutdown: shared.shutdown.clone(),
         sockets: Arc::clone(&shared.hub.sockets),
+        polls: Polls::default(),
         closed: watch::Sender::new(false),
         alive: shared.alive.downgrade(),
     });
@@ -278,15 +283,26 @@ impl Opening {
 
 /// Lets new connections in, unless too many are being opened or the service ends.
 async fn open(State(door): State<Arc<Door>>, mut request: Request, next: Next) -> Response {
-    if request.headers().contains_key(UPGRADE)
-        && let Some(writes) = request.extensions().get::<WriteLimit>()
-    {
-        writes.set(PING_INTERVAL + PING_TIMEOUT);
-    }
     let query = request.uri().query().unwrap_or_default();
-    let is_new = !query.split('&').any(|pair| pair.starts_with("sid="));
-    if !is_new {
-        return next.run(request).await;
+    let client = query.split('&').find_map(|pair| pair.strip_prefix("sid="));
+    let client = client.map(str::to_owned);
+    let is_upgrade = request.headers().contains_key(UPGRADE);
+    if is_upgrade && let Some(writes) = request.extensions().get::<WriteLimit>() {
+        writes.set(PING_INTERVAL + PING_TIMEOUT);
+        if let Some(client) = &client {
+            door.polls.upgraded(client, writes);
+        }
+    }
+    if let Some(client) = client {
+        let polls = door.polls.clone();
+        drop(door);
+        return tokio::select! {
+            biased;
+            () = polls.ended(&client), if !is_upgrade => {
+                http::unavailable("The service ends; connect again.")
+            }
+            response = next.run(request) => response,
+        };
     }
     let place = Arc::clone(&door.openings).try_acquire_owned();
     let Some(place) = place.ok().filter(|_| !*door.shutdown.borrow()) else {

@@ -12,6 +12,7 @@
 //! read gets no events in the end, and then no ping, which ends its connection.
 
 use super::payload::{self, Asked, Code, Introduction, Refusal, Request};
+use super::polls::Polling;
 use super::rates::Rates;
 use super::render::{self, RenderCache};
 use super::{Door, Pass};
@@ -184,7 +185,8 @@ pub(super) async fn serve(
         about,
     } = starting;
     let _open = door.metrics.socket("session");
-    let asked = leave_when_asked(door.sockets.enter(Kind::Listener), socket.clone());
+    let polling = door.polls.enter(socket.id.to_string());
+    let asked = leave_when_asked(door.sockets.enter(Kind::Listener), socket.clone(), polling);
     let expiry = pass.expires_in();
     let mut closed = door.closed.subscribe();
     let closed = async move {
@@ -215,15 +217,18 @@ pub(super) async fn serve(
     tracing::info!(event = "session_socket_closed");
 }
 
-/// Cuts the connection when the socket is asked to close, so that its client comes back by
-/// itself. A client that polls is only no longer waited for: it is closed with the service.
-async fn leave_when_asked(open: OpenSocket, socket: SocketRef) -> Infallible {
+/// Ends the connection when the socket is asked to close, so that its client comes back by
+/// itself.
+async fn leave_when_asked(open: OpenSocket, socket: SocketRef, polling: Polling) -> Infallible {
     open.asked().await;
+    polling.end();
     if let Some(connection) = socket.req_parts().extensions.get::<WriteLimit>() {
         connection.cut();
     }
     drop(open);
-    std::future::pending().await
+    let never = std::future::pending().await;
+    drop(polling);
+    never
 }
 
 /// Waits until the token expires.
