@@ -19,6 +19,9 @@ use toml::de::{DeTable, DeValue};
 /// Options of the command line alone.
 const OWN: [&str; 5] = ["config", "check-config", "print-config", "help", "version"];
 
+/// Options whose variables may be empty.
+const EMPTY: [&str; 2] = ["cluster", "bus"];
+
 /// What the command was told.
 pub(crate) struct Read<T> {
     pub(crate) options: T,
@@ -59,10 +62,11 @@ struct Setting {
 ///
 /// An option is wrong, or the file.
 pub(crate) fn read<T: Parser>(arguments: &[OsString]) -> Result<Read<T>, ReadError> {
-    let mut command = T::command();
+    let make = || unset(T::command());
+    let mut command = make();
     command.build();
     // What the file would add may be needed, so this must not complain about what is missing.
-    let lenient = T::command().ignore_errors(true);
+    let lenient = make().ignore_errors(true);
     let given = lenient.try_get_matches_from(arguments)?;
     let file = match given.try_get_one::<PathBuf>("config") {
         Ok(Some(file)) if given.subcommand_name().is_none() => Some(file.clone()),
@@ -76,7 +80,7 @@ pub(crate) fn read<T: Parser>(arguments: &[OsString]) -> Result<Read<T>, ReadErr
     let (first, rest) = arguments.split_at(arguments.len().min(1));
     let from_file = settings.values().flat_map(|setting| &setting.arguments);
     let all: Vec<&OsString> = first.iter().chain(from_file).chain(rest).collect();
-    let parsed = T::command()
+    let parsed = make()
         .try_get_matches_from(&all)
         .and_then(|matches| Ok((T::from_arg_matches(&matches)?, matches)));
     let (options, matches) = parsed.map_err(|error| blamed(error, file.as_deref(), &settings))?;
@@ -86,6 +90,23 @@ pub(crate) fn read<T: Parser>(arguments: &[OsString]) -> Result<Read<T>, ReadErr
         values: values(&command, &matches),
         shown: shown(&command, &matches, &named),
     })
+}
+
+/// Takes variables as not set that are empty, where a unit or a manifest has one for a value that it
+/// does not have. An empty name or secret of an application stays an error, because without it
+/// anyone would be let in.
+fn unset(command: Command) -> Command {
+    let command = command.mut_args(|arg| {
+        let variable = arg
+            .get_env()
+            .filter(|_| EMPTY.contains(&arg.get_id().as_str()));
+        match variable.and_then(std::env::var_os) {
+            // No variable has this name.
+            Some(value) if value.is_empty() => arg.env("=").hide_env(true),
+            _ => arg,
+        }
+    });
+    command.mut_subcommands(unset)
 }
 
 /// Returns the options that may stand in a file.

@@ -52,10 +52,14 @@ pub(crate) fn check(settings: &JobSettings, url: &str) -> Result<(), Forbidden> 
 pub(crate) async fn run(jobs: Arc<Jobs>, mut stop: watch::Receiver<bool>) {
     let mut sending: JoinSet<()> = JoinSet::new();
     let mut names: HashMap<Id, String> = HashMap::new();
+    let mut is_failing = false;
     loop {
         let busy: Vec<String> = names.values().cloned().collect();
         let wait = match jobs.store.due(clock::now(), busy).await {
             Ok((due, next)) => {
+                if std::mem::take(&mut is_failing) {
+                    tracing::info!("webhooks that are due are known again");
+                }
                 for hook in due {
                     // The rest is due when one of those has ended.
                     if sending.len() >= PARALLEL {
@@ -70,7 +74,10 @@ pub(crate) async fn run(jobs: Arc<Jobs>, mut stop: watch::Receiver<bool>) {
                 wait.map_or(LOOK, Duration::from_nanos)
             }
             Err(error) => {
-                tracing::error!(%error, "webhooks that are due are not known");
+                // Once: an outage may be long.
+                if !std::mem::replace(&mut is_failing, true) {
+                    tracing::error!(%error, "webhooks that are due are not known, and wait");
+                }
                 REST
             }
         };

@@ -61,6 +61,16 @@ fn a_configuration_is_checked_without_serving() {
         !output.status.success() && said.contains("is empty"),
         "{said}"
     );
+    // Where there is no cluster, a unit may have its variables all the same.
+    let mut alone = command();
+    alone.env("SYMBL_CLUSTER", "").env("SYMBL_BUS", "");
+    let (output, said) = run(alone.args(["--check-config", "--data", "/nowhere"]));
+    assert!(output.status.success(), "{said}");
+    let mut alone = command();
+    alone.env("SYMBL_CLUSTER", "");
+    let (output, said) = run(alone.arg("--print-config"));
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("# cluster is not set"), "{said}");
     let (output, said) = run(command().args(["--config", "/nowhere/symbl.toml"]));
     assert!(
         !output.status.success() && said.contains("/nowhere/symbl.toml: "),
