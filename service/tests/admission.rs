@@ -66,6 +66,33 @@ async fn one_is_always_let_in() {
 }
 
 #[tokio::test]
+async fn a_lost_speaker_comes_back_however_many_sockets_there_are() {
+    let mut config = config();
+    config.limits.connections = 1;
+    let server = Server::bind(config).await.unwrap();
+    let mut request = start_request();
+    request["noConnectionTimeout"] = 1800.into();
+    let (lost, conversation) = Client::started(&server, "a", &request).await;
+    assert_eq!(refused(&server, "b").await, Some((429, "1".into())));
+    // Another socket of its conversation is none that comes back.
+    assert_eq!(refused(&server, "a").await, Some((429, "1".into())));
+    drop(lost);
+    let newcomer = async {
+        loop {
+            if let Ok((client, _)) = Client::open(&server, "/v1/streaming/b", &[]).await {
+                break client;
+            }
+        }
+    };
+    let _newcomer = in_time(newcomer).await;
+    let (_back, same) = Client::started(&server, "a", &request).await;
+    assert_eq!(same, conversation);
+    for id in ["a", "b", "c"] {
+        assert_eq!(refused(&server, id).await, Some((429, "1".into())), "{id}");
+    }
+}
+
+#[tokio::test]
 async fn a_lost_speaker_comes_back_while_the_door_is_closed_to_others() {
     let server = Server::bind(dear(Some(1.0))).await.unwrap();
     let _other = Client::connect(&server, "a").await;

@@ -113,6 +113,18 @@ impl<E: Numbered> Teller<E> {
         self.complete = self.complete.max(up_to);
     }
 
+    /// Passes over the entries up to this number: the log has no more that are known here, because
+    /// a newer release has written them.
+    pub fn pass(&mut self, up_to: u64) {
+        let is_waiting = self
+            .waiting
+            .first_key_value()
+            .is_some_and(|(seq, _)| *seq <= up_to);
+        if !is_waiting {
+            self.told = self.told.max(up_to);
+        }
+    }
+
     /// Returns what the caller must do next. An entry that is returned counts as sent.
     #[allow(clippy::should_implement_trait)] // nothing is over where there is nothing to do
     pub fn next(&mut self) -> Next<E> {
@@ -138,6 +150,26 @@ impl<E: Numbered> Teller<E> {
             .filter(|entry| entry.seq() > after)
             .cloned();
         (after + 1 >= first).then(|| later.collect())
+    }
+
+    /// Returns all entries that are known: those that were sent and are remembered, and those
+    /// that wait right behind them. A log that has lost its last entries gets them from here.
+    pub fn known(&self) -> Vec<Arc<E>> {
+        let behind = (self.told + 1..).zip(&self.waiting);
+        let behind = behind.take_while(|(next, (seq, _))| next == *seq);
+        let behind = behind.map(|(_, (_, item))| Arc::clone(&item.entry));
+        self.ring.iter().cloned().chain(behind).collect()
+    }
+
+    /// Forgets all entries after this number, because the log has others, or none. What it
+    /// has in their place is sent.
+    pub fn rewind(&mut self, head: u64) {
+        self.told = self.told.min(head);
+        self.complete = self.complete.min(head);
+        let _ = self.waiting.split_off(&head.saturating_add(1));
+        while let Some(last) = self.ring.pop_back_if(|last| last.seq() > head) {
+            self.ring_bytes -= last.bytes();
+        }
     }
 
     fn remember(&mut self, entry: Arc<E>) {
@@ -208,6 +240,46 @@ mod tests {
         assert!(matches!(teller.next(), Next::Read(1, 3)));
         teller.fill(Vec::new(), 2);
         assert_eq!(told(&mut teller), [3]);
+    }
+
+    #[test]
+    fn entries_of_unknown_kinds_are_passed_over_and_none_that_waits() {
+        let mut teller = Teller::behind(3);
+        teller.fill(Vec::new(), 5);
+        teller.pass(5);
+        assert_eq!(teller.told(), 5);
+        teller.put(item(7));
+        teller.pass(7);
+        assert_eq!(teller.told(), 5, "the seventh has to be told");
+        teller.fill(Vec::new(), 6);
+        assert_eq!(told(&mut teller), [7]);
+        teller.pass(2);
+        assert_eq!(teller.told(), 7);
+    }
+
+    #[test]
+    fn after_a_rewind_the_entries_of_the_log_are_told_in_place_of_those_that_it_lost() {
+        let mut teller = Teller::behind(3);
+        for seq in [4, 5, 6] {
+            teller.put(item(seq));
+        }
+        assert_eq!(told(&mut teller), [4, 5, 6]);
+        for seq in [7, 9] {
+            teller.put(item(seq));
+        }
+        let known: Vec<u64> = teller.known().iter().map(|entry| entry.seq()).collect();
+        assert_eq!(known, [4, 5, 6, 7], "the ninth may be one of several");
+        teller.rewind(4);
+        assert_eq!(teller.told(), 4);
+        assert_eq!(teller.known().len(), 1);
+        assert_eq!(teller.ring_bytes, 100);
+        assert!(matches!(teller.next(), Next::Nothing));
+        for seq in [5, 6] {
+            teller.put(item(seq));
+        }
+        assert_eq!(told(&mut teller), [5, 6]);
+        teller.rewind(100);
+        assert_eq!(teller.told(), 6);
     }
 
     #[test]

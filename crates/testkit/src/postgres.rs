@@ -138,21 +138,56 @@ impl Postgres {
     ///
     /// It does not start or does not follow.
     pub fn synchronous_replica(&self) -> Self {
-        let from = self.directory.to_string_lossy();
-        let replica = Self::start_from(&from, &["-c", "cluster_name=replica"], &[]);
-        let replica = replica.expect("PostgreSQL is installed");
+        let replica = self.replica();
         let url = self.url("postgres");
         self.ask(
             &url,
             "ALTER SYSTEM SET synchronous_standby_names = 'replica'",
         );
         self.ask(&url, "SELECT pg_reload_conf()");
+        self.until_it_says("SELECT sync_state FROM pg_stat_replication", "sync");
+        replica
+    }
+
+    /// Starts a server that follows this one, and returns when it does. No commit waits for it.
+    ///
+    /// # Panics
+    ///
+    /// It does not start or does not follow.
+    pub fn asynchronous_replica(&self) -> Self {
+        let replica = self.replica();
+        self.until_it_says("SELECT state FROM pg_stat_replication", "streaming");
+        replica
+    }
+
+    /// Makes a replica that has all that this server has follow it no more.
+    ///
+    /// # Panics
+    ///
+    /// It cannot be told.
+    pub fn leave_behind(&self, replica: &Self) {
+        let now = self.ask(&self.url("postgres"), "SELECT pg_current_wal_lsn()");
+        replica.until_it_says(&format!("SELECT pg_last_wal_replay_lsn() >= '{now}'"), "t");
+        let url = replica.url("postgres");
+        replica.ask(&url, "ALTER SYSTEM SET primary_conninfo = ''");
+        replica.ask(&url, "SELECT pg_reload_conf()");
+        self.until_it_says("SELECT count(*) FROM pg_stat_replication", "0");
+    }
+
+    fn replica(&self) -> Self {
+        let from = self.directory.to_string_lossy();
+        let replica = Self::start_from(&from, &["-c", "cluster_name=replica"], &[]);
+        replica.expect("PostgreSQL is installed")
+    }
+
+    /// Waits until a statement has this answer.
+    fn until_it_says(&self, sql: &str, answer: &str) {
+        let url = self.url("postgres");
         let begun = Instant::now();
-        while self.ask(&url, "SELECT sync_state FROM pg_stat_replication") != "sync" {
-            assert!(begun.elapsed() < LONGEST_START, "no replica follows");
+        while self.ask(&url, sql) != answer {
+            assert!(begun.elapsed() < LONGEST_START, "no replica follows: {sql}");
             std::thread::sleep(Duration::from_millis(20));
         }
-        replica
     }
 
     /// Makes a replica take writes, and returns when it does.

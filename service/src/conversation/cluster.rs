@@ -10,7 +10,7 @@ use super::hub::{Conversation, ConversationKey, Hub, Joining};
 use super::log::LogError;
 use super::others::{attend, hear};
 use super::participants::Participants;
-use super::registry::{Head, Joined, Known, New, Registry, Wanted};
+use super::registry::{Head, Joined, Known, Memory, New, Registry, Remembered, Wanted};
 use super::running::ConversationState;
 use super::session::until;
 use crate::clock::ConversationClock;
@@ -185,7 +185,10 @@ impl Hub {
         // What is here does not end meanwhile.
         let _joining = here.map(|here| {
             here.state().joining += 1;
-            Joining(here)
+            Joining {
+                conversation: here,
+                returns: false,
+            }
         });
         let log = Arc::clone(&self.log);
         let join = move || match log.registry() {
@@ -339,6 +342,8 @@ impl Hub {
     /// Begins to tell what other nodes write.
     pub(super) fn follow_others(self: &Arc<Self>) {
         if let Some(registry) = self.log.registry() {
+            let memory: Weak<Self> = Arc::downgrade(self);
+            registry.remember_by(memory);
             let look = Arc::new(Notify::new());
             if let Some(notes) = registry.bus().notes() {
                 tokio::spawn(hear(Arc::downgrade(self), notes, Arc::clone(&look)));
@@ -374,6 +379,38 @@ impl Hub {
             over.extend(at.map(|at| (Arc::clone(conversation), at)));
         }
         Ok(over)
+    }
+}
+
+impl Memory for Hub {
+    fn remembered(&self) -> Vec<Remembered> {
+        let all: Vec<Arc<Conversation>> = self.conversations().values().cloned().collect();
+        let now = Instant::now();
+        let all = all.into_iter().map(|conversation| {
+            let teller = conversation.teller();
+            let (told, entries) = (teller.told(), teller.known());
+            drop(teller);
+            let mut state = conversation.state();
+            let keep = state.longest_keep(now).as_secs();
+            Remembered {
+                conversation: conversation.number,
+                account: conversation.key.account.clone(),
+                connection_id: conversation.key.connection_id.clone(),
+                session: conversation.session.clone(),
+                keep: i64::try_from(keep).unwrap_or(i64::MAX),
+                has_speakers: !state.members.is_empty(),
+                told,
+                entries,
+            }
+        });
+        all.collect()
+    }
+
+    fn forget_after(&self, conversation: i64, head: u64) {
+        let all: Vec<Arc<Conversation>> = self.conversations().values().cloned().collect();
+        for conversation in all.iter().filter(|c| c.number == conversation) {
+            conversation.teller().rewind(head);
+        }
     }
 }
 

@@ -484,12 +484,17 @@ impl Hub {
     pub(crate) fn join_past_admission(&self, key: &ConversationKey) -> Option<Joining> {
         let conversation = self.find(key)?;
         let mut state = conversation.state();
-        if !state.joins_past_admission(Instant::now()) {
+        let now = Instant::now();
+        if !state.joins_past_admission(now) {
             return None;
         }
+        let returns = state.expects_return(now);
         state.joining += 1;
         drop(state);
-        Some(Joining(conversation))
+        Some(Joining {
+            conversation,
+            returns,
+        })
     }
 
     /// Returns the conversation of this connection id that a subscriber may listen to, if there is

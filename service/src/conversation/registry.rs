@@ -10,9 +10,11 @@
 #![cfg_attr(not(feature = "cluster"), allow(dead_code))]
 
 use super::bus::Bus;
+use super::entry::Entry;
 use super::log::{Committed, LogError, OpenConversation};
 use super::quota::Claim;
 use std::fmt;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// A connection id for which a node looks for a conversation.
@@ -67,6 +69,41 @@ pub(crate) struct Head {
     pub(crate) over: Option<i64>,
 }
 
+/// What a node remembers of a conversation.
+#[derive(Debug)]
+pub(crate) struct Remembered {
+    pub(crate) conversation: i64,
+    pub(crate) account: String,
+    pub(crate) connection_id: String,
+    pub(crate) session: String,
+    /// How many seconds it would wait for its speakers.
+    pub(crate) keep: i64,
+    /// This node has speakers in it.
+    pub(crate) has_speakers: bool,
+    /// The number of the last entry that was sent to the sockets.
+    pub(crate) told: u64,
+    /// The last entries, without a hole.
+    pub(crate) entries: Vec<Arc<Entry>>,
+}
+
+impl Remembered {
+    /// Returns the number of the last entry that is known.
+    pub(crate) fn last(&self) -> u64 {
+        let last = self.entries.last().map_or(0, |entry| entry.seq);
+        last.max(self.told)
+    }
+}
+
+/// Remembers the last entries of conversations that this node serves. Calls do not block for
+/// long, and do not ask the log.
+pub(crate) trait Memory: fmt::Debug + Send + Sync {
+    /// Returns what is remembered of each conversation.
+    fn remembered(&self) -> Vec<Remembered>;
+
+    /// Forgets the entries of a conversation after this number, because the log has others.
+    fn forget_after(&self, conversation: i64, head: u64);
+}
+
 /// Knows which conversations go on. Calls block, unless they say otherwise.
 pub(crate) trait Registry: fmt::Debug + Send + Sync {
     /// Looks for the conversation of a connection id. It takes effect after all calls
@@ -103,6 +140,10 @@ pub(crate) trait Registry: fmt::Debug + Send + Sync {
 
     /// Counts a socket no more. Does not block.
     fn free(&self, id: String);
+
+    /// Takes what knows the last entries of conversations, for a log that may lose them. Only the
+    /// first call has an effect.
+    fn remember_by(&self, memory: Weak<dyn Memory>);
 
     /// Returns how often this node was declared gone. What it held before the last time is
     /// lost: its seats, and what its streams say. Does not block.

@@ -271,6 +271,14 @@ impl ConversationState {
         self.is_live() && self.members.len() + self.joining + self.closing < bound
     }
 
+    /// Returns `true` if a client that joins may be one that comes back: speakers are lost, or this
+    /// node knows of no socket, because those that were here were on another one.
+    pub(crate) fn expects_return(&mut self, now: Instant) -> bool {
+        let _ = self.wait(now);
+        let sockets = self.members.len() + self.joining + self.closing;
+        self.is_live() && (sockets == 0 || !self.owed.is_empty())
+    }
+
     /// Returns `true` if all that is left are sockets that are being closed.
     pub(crate) fn is_closing(&self) -> bool {
         self.members.is_empty() && self.closing > 0
@@ -664,6 +672,8 @@ impl Conversation {
             let is_new = !entries.is_empty();
             self.teller().fill(entries, up_to);
             self.tell();
+            // The last ones may be of kinds that a newer release has added.
+            self.teller().pass(up_to);
             if !is_new || whole {
                 return;
             }
@@ -896,11 +906,15 @@ impl Conversation {
 
 /// A socket that joins past admission and is no member of its conversation yet.
 #[derive(Debug)]
-pub(crate) struct Joining(pub(crate) Arc<Conversation>);
+pub(crate) struct Joining {
+    pub(crate) conversation: Arc<Conversation>,
+    /// Its client may be one that comes back.
+    pub(crate) returns: bool,
+}
 
 impl Drop for Joining {
     fn drop(&mut self) {
-        let mut state = self.0.state();
+        let mut state = self.conversation.state();
         state.joining = state.joining.saturating_sub(1);
     }
 }
@@ -977,8 +991,10 @@ mod tests {
     fn a_conversation_takes_few_sockets_past_admission_and_more_for_lost_speakers() {
         let now = Instant::now();
         let mut state = state();
+        assert!(state.expects_return(now), "it is on another node");
         let ada = starts(&mut state, "ada", Some(10 * S));
         assert!(state.joins_past_admission(now));
+        assert!(!state.expects_return(now), "nobody is lost");
         state.joining = 1;
         assert!(!state.joins_past_admission(now), "one is on its way");
         state.joining = 0;
@@ -987,7 +1003,9 @@ mod tests {
         let _eve = starts(&mut state, "eve", None);
         let _ = leaves(&mut state, ada, Leave::Lost, now);
         assert!(state.joins_past_admission(now), "ada may come back");
+        assert!(state.expects_return(now));
         assert!(!state.joins_past_admission(now + 10 * S), "too late");
+        assert!(!state.expects_return(now + 10 * S));
         state.enter(Outbox::new(8).0);
         state.closing = 1;
         assert!(!state.joins_past_admission(now));

@@ -193,18 +193,20 @@ async fn generate_token(
 }
 
 async fn streaming(State(shared): State<Shared>, visit: Visit) -> Response {
-    let Ok(place) = Arc::clone(&shared.places).try_acquire_owned() else {
-        return full(
-            &shared,
-            "The limit of concurrent streaming connections is reached.",
-            SOON,
-        );
-    };
     let hub = &shared.hub;
     if hub.look_around(&visit.key).await.is_err() {
         return away();
     }
     let joining = hub.join_past_admission(&visit.key);
+    // Whoever comes back is let in, however many are here.
+    let place = Arc::clone(&shared.places).try_acquire_owned().ok();
+    if place.is_none() && !joining.as_ref().is_some_and(|joining| joining.returns) {
+        return full(
+            &shared,
+            "The limit of concurrent streaming connections is reached.",
+            SOON,
+        );
+    }
     let admitted = shared
         .hearing
         .admission

@@ -88,14 +88,14 @@ pub(crate) struct Places {
     /// The reservation for its stream. `None` while the socket has given it back.
     admitted: Mutex<Option<Admitted>>,
     /// The place among the sockets, and among those of its account.
-    _socket: (OwnedSemaphorePermit, Option<Place>),
+    _socket: (Option<OwnedSemaphorePermit>, Option<Place>),
 }
 
 impl Places {
     pub(crate) fn new(
         hearing: Hearing,
         admitted: Admitted,
-        socket: (OwnedSemaphorePermit, Option<Place>),
+        socket: (Option<OwnedSemaphorePermit>, Option<Place>),
     ) -> Self {
         Self {
             hearing,

@@ -37,6 +37,9 @@ pub(crate) struct ClusterCounts {
     waiting: Gauge,
     fenced: Counter,
     superseded: Counter,
+    /// Entries that the database had lost: those that were filled in, and those that were not.
+    filled: Counter,
+    lost: Counter,
     nodes: Family<Label, Gauge>,
     skew: Gauge<f64, AtomicU64>,
     /// The same in nanoseconds.
@@ -51,6 +54,8 @@ impl Default for ClusterCounts {
             waiting: Gauge::default(),
             fenced: Counter::default(),
             superseded: Counter::default(),
+            filled: Counter::default(),
+            lost: Counter::default(),
             nodes: Family::default(),
             skew: Gauge::default(),
             off: Arc::default(),
@@ -88,6 +93,12 @@ impl ClusterCounts {
     /// Counts a stream that went on with another start request.
     pub(super) fn superseded(&self) {
         self.superseded.inc();
+    }
+
+    /// Counts entries that the database had lost after they were told.
+    pub(crate) fn compared_logs(&self, filled: u64, lost: u64) {
+        self.filled.inc_by(filled);
+        self.lost.inc_by(lost);
     }
 
     /// Records how many nodes serve, and how many were declared gone or have left lately.
@@ -137,6 +148,16 @@ impl ClusterCounts {
             "streams_superseded",
             "Streams that went on with another start request, on whatever node",
             self.superseded.clone(),
+        );
+        names.register(
+            "log_filled_in",
+            "Entries that the database had lost at a failover and that this node has filled in",
+            self.filled.clone(),
+        );
+        names.register(
+            "log_lost",
+            "Entries that the database has lost, though this node had told them",
+            self.lost.clone(),
         );
         names.register(
             "cluster_nodes",

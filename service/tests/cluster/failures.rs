@@ -110,3 +110,90 @@ async fn a_database_of_a_later_version_is_refused_and_no_secret_is_shown() {
         assert!(said.contains("symbl-service: "), "{said}");
     }
 }
+
+#[tokio::test]
+async fn a_role_that_may_not_write_all_tables_any_more_makes_a_node_unhealthy() {
+    let Some(postgres) = Postgres::shared() else {
+        return;
+    };
+    let owner = postgres.database();
+    postgres.ask(
+        &owner,
+        "CREATE ROLE limited LOGIN; GRANT CREATE ON SCHEMA public TO limited",
+    );
+    let url = owner.replace("postgres:hush@", "limited:hush@");
+    let a = node(&url).await;
+    let healthy = async |status: &str| {
+        in_time(async {
+            loop {
+                let (head, body) = http(&a, "GET /healthz", "").await;
+                if head.contains(status) {
+                    return body;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        })
+        .await
+    };
+    healthy(" 200 ").await;
+    for change in ["INSERT on entry", "UPDATE on webhook", "SELECT on topic"] {
+        postgres.ask(&owner, &format!("REVOKE {change} FROM limited"));
+        let body = healthy(" 503 ").await;
+        assert!(
+            body.contains(&format!("the role may not {change}")),
+            "{body}"
+        );
+        let (head, _) = http(&a, "GET /readyz", "").await;
+        assert!(head.contains(" 503 "), "{head}");
+        postgres.ask(&owner, &format!("GRANT {change} TO limited"));
+        healthy(" 200 ").await;
+    }
+}
+
+/// Returns how often these words are in a file.
+fn lines_with(file: &std::path::Path, words: &str) -> usize {
+    let text = std::fs::read_to_string(file).expect("a file");
+    text.lines().filter(|line| line.contains(words)).count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_is_said_once_and_again_when_it_is_over() {
+    let Some(postgres) = Postgres::start(&[]) else {
+        return;
+    };
+    let url = postgres.database();
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join("log");
+    let file = std::fs::File::create(&log).expect("a file");
+    let a = Process::start(|command| {
+        command
+            .args(["--log", "info", "--drain-wait", "0", "--drain-time", "0"])
+            .args(["--webhook-host", "http://127.0.0.1:1"])
+            .env("SYMBL_CLUSTER", &url)
+            .stderr(file);
+    });
+    let until = async |words: &str| {
+        in_time(async {
+            while lines_with(&log, words) == 0 {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        })
+        .await;
+    };
+    // Nobody takes it, so it is due again, and is looked for each five seconds then.
+    let job = json!({
+        "messages": [{"payload": {"content": "Hello."}}], "webhookUrl": "http://127.0.0.1:1/",
+    });
+    let (status, told) = common::jobs::ask(&a, "POST /v1/process/text", &job.to_string()).await;
+    assert_eq!(status, 201, "{told}");
+    until("a webhook was not taken").await;
+    postgres.kill();
+    let lost = "webhooks that are due are not known";
+    until(lost).await;
+    until("what is said cannot be stored").await;
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    postgres.start_again();
+    until("webhooks that are due are known again").await;
+    until("what is said is stored again").await;
+    assert_eq!(lines_with(&log, lost), 1);
+}

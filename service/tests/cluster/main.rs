@@ -42,6 +42,7 @@ mod rooms;
 mod secrets;
 mod sessions;
 mod tls;
+mod upgrade;
 mod valve;
 mod voice;
 

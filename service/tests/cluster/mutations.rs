@@ -134,3 +134,53 @@ async fn without_the_fence_of_the_end_more_is_said_behind_it() {
     without(postgres, &url, "symbl_said_1", fence, "false");
     assert!(writes(postgres, &url, &living, &id, &[&said]));
 }
+
+/// Counts batches of several conversations, and those among them that are not sorted.
+const SORTED: &str = "
+    IF (SELECT count(DISTINCT value->>'c') FROM jsonb_array_elements(records)) > 1 THEN
+        PERFORM nextval('several');
+    END IF;
+    IF (SELECT array_agg((value->>'c')::bigint ORDER BY n)
+            <> array_agg((value->>'c')::bigint ORDER BY (value->>'c')::bigint)
+        FROM jsonb_array_elements(records) WITH ORDINALITY AS given(value, n)
+        WHERE value ? 'c') THEN
+        PERFORM nextval('unsorted');
+    END IF;
+    FOR r IN SELECT value FROM jsonb_array_elements(records) LOOP";
+
+// 10: two nodes that lock conversations in different orders would wait for each other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_of_several_conversations_is_sorted_by_them() {
+    let Some(postgres) = Postgres::shared() else {
+        return;
+    };
+    let url = postgres.database();
+    let mut config = configured(&url);
+    // A stream that waits for the log keeps its thread.
+    config.limits.workers = 16;
+    let a = Server::bind(config).await.expect("a node");
+    postgres.ask(&url, "CREATE SEQUENCE several; CREATE SEQUENCE unsorted");
+    let begin = "FOR r IN SELECT value FROM jsonb_array_elements(records) LOOP";
+    without(postgres, &url, "symbl_write_1", begin, SORTED);
+    let places = Places::new([a.address()]);
+    let pace = Duration::from_millis(100);
+    let mut voices = rooms::speakers(8, 1, 3, pace, &places).await;
+    // Finals of several conversations wait, and are written in one batch then.
+    postgres.ask(&url, pauses::PAUSE);
+    postgres.ask(&url, "UPDATE pause SET is_on = true");
+    voices.iter().for_each(Voice::speak);
+    bus::until_metric(&a, "log_waiting", |waiting| waiting >= 6.0).await;
+    postgres.ask(&url, "UPDATE pause SET is_on = false");
+    for voice in &mut voices {
+        voice.end().await;
+    }
+    let counts = "SELECT several.is_called, unsorted.is_called FROM several, unsorted";
+    assert_eq!(postgres.ask(&url, counts), "t|f");
+    let living = postgres.ask(&url, "SELECT id FROM node");
+    let unsorted = r#"[{"k": "keep", "c": 2, "keep": 1}, {"k": "keep", "c": 1, "keep": 1}]"#;
+    postgres.ask(
+        &url,
+        &format!("SELECT symbl_write_1('{living}', '{unsorted}')"),
+    );
+    assert_eq!(postgres.ask(&url, counts), "t|t");
+}

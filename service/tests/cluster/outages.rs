@@ -56,7 +56,7 @@ impl Talk {
 
     /// Asserts that every word is everywhere once, and returns the close codes that speakers
     /// had.
-    async fn end(mut self, postgres: &Postgres, url: &str) -> Vec<Option<u16>> {
+    async fn end(&mut self, postgres: &Postgres, url: &str) -> Vec<Option<u16>> {
         let mut closes = Vec::new();
         for voice in &mut self.voices {
             let heard = voice.end().await;
@@ -91,7 +91,7 @@ async fn a_database_that_is_killed_and_started_under_load_loses_no_word() {
         return;
     };
     let url = postgres.database();
-    let talk = Talk::begin(&url, 24).await;
+    let mut talk = Talk::begin(&url, 24).await;
     talk.until(2).await;
     for _ in 0..2 {
         postgres.kill();
@@ -114,7 +114,7 @@ async fn a_database_that_is_frozen_for_longer_than_a_lease_fences_no_node() {
         return;
     };
     let url = postgres.database();
-    let talk = Talk::begin(&url, 24).await;
+    let mut talk = Talk::begin(&url, 24).await;
     talk.until(2).await;
     postgres.freeze();
     tokio::time::sleep(Duration::from_secs(8)).await;
@@ -136,7 +136,7 @@ async fn a_synchronous_replica_takes_over_and_no_stream_ends() {
     let name = name.rsplit('/').next().expect("a name");
     let replica = primary.synchronous_replica();
     let url = primary.url_with(&replica, name);
-    let talk = Talk::begin(&url, 24).await;
+    let mut talk = Talk::begin(&url, 24).await;
     talk.until(3).await;
     primary.kill();
     let killed = Instant::now();
@@ -150,13 +150,54 @@ async fn a_synchronous_replica_takes_over_and_no_stream_ends() {
     assert_eq!(closes, Vec::<Option<u16>>::new(), "no stream ends");
 }
 
+// 19
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_replica_did_not_have_when_it_took_over_is_filled_in_and_counted() {
+    let Some(primary) = Postgres::start(&[]) else {
+        return;
+    };
+    let url = primary.database();
+    let name = url.rsplit('/').next().expect("a name");
+    let replica = primary.asynchronous_replica();
+    let url = primary.url_with(&replica, name);
+    let mut talk = Talk::begin(&url, 24).await;
+    talk.until(2).await;
+    primary.leave_behind(&replica);
+    let before = replica.ask(&replica.url(name), "SELECT count(*) FROM entry");
+    // A conversation of which the replica knows nothing.
+    let places = Places::new(talk.addresses());
+    let late = Voice::start(plan("late", 12), &places, 0).await;
+    talk.ears.push(Ear::open(&talk.nodes[1], "late").await);
+    late.speak();
+    talk.voices.push(late);
+    let told = talk.voices[0].heard().words.len() / 2;
+    talk.until(told + 3).await;
+    primary.kill();
+    assert_eq!(
+        replica.ask(&replica.url(name), "SELECT count(*) FROM entry"),
+        before
+    );
+    replica.promote();
+    let nodes = talk.addresses();
+    let closes = talk.end(&replica, &url).await;
+    assert_eq!(closes, Vec::<Option<u16>>::new(), "no stream ends");
+    let (mut filled, mut lost) = (0.0, 0.0);
+    for node in &nodes {
+        filled += bus::metric(node, "log_filled_in_total").await;
+        lost += bus::metric(node, "log_lost_total").await;
+    }
+    println!("{filled} entries were filled in");
+    assert!(filled >= SPEAKERS as f64, "{filled}");
+    assert_eq!(lost, 0.0);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outage_that_takes_too_long_ends_streams_and_their_clients_say_all_again() {
     let Some(postgres) = Postgres::start(&[]) else {
         return;
     };
     let url = postgres.database();
-    let talk = Talk::begin(&url, 30).await;
+    let mut talk = Talk::begin(&url, 30).await;
     talk.until(2).await;
     postgres.kill();
     let killed = Instant::now();

@@ -126,6 +126,13 @@ async fn a_node_whose_limit_of_sockets_is_reached_says_503() {
     let mut narrow = configured(&url);
     narrow.limits.connections = 1;
     let full = Server::bind(narrow).await.expect("a node");
+    let other = node(&url).await;
     let _first = dial(&full, "a").await.expect("room");
     assert_eq!(dial(&full, "b").await.err(), Some((503, "1".to_owned())));
+    // Whoever comes back from another node is let in.
+    let (lost, id) = Client::started(&other, "c", &start_as("Ada", 60)).await;
+    drop(lost);
+    let mut back = dial(&full, "c").await.expect("it comes back");
+    assert_eq!(back.start(&start_as("Ada", 60)).await, id);
+    assert!(dial(&full, "d").await.is_err());
 }

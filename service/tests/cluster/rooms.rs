@@ -4,8 +4,32 @@
 
 use super::*;
 
+/// Starts speakers of these rooms, in turn on these nodes. They say nothing yet.
+pub async fn speakers(
+    rooms: usize,
+    speakers: usize,
+    utterances: u16,
+    pace: Duration,
+    places: &Places,
+) -> Vec<Voice> {
+    let mut voices = Vec::new();
+    for n in 0..rooms * speakers {
+        let room = n % rooms;
+        let plan = Plan {
+            name: format!("speaker-{n}"),
+            room: format!("room-{room}"),
+            first: u16::try_from(n / rooms).expect("few") * 2 * utterances,
+            pace,
+            patience: Duration::from_secs(58),
+            utterances,
+        };
+        voices.push(Voice::start(plan, places, n / rooms + n).await);
+    }
+    voices
+}
+
 /// Returns how many transactions the database had to end because they waited for each other.
-fn deadlocks(postgres: &Postgres, url: &str) -> String {
+pub fn deadlocks(postgres: &Postgres, url: &str) -> String {
     let sql = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
     postgres.ask(url, sql)
 }
@@ -19,19 +43,7 @@ async fn talk(rooms: usize, speakers: usize, utterances: u16, pace: Duration) {
     let nodes = [node(&url).await, node(&url).await, node(&url).await];
     let all: Vec<_> = nodes.iter().map(Place::address).collect();
     let places = Places::new(all.clone());
-    let mut voices = Vec::new();
-    for n in 0..rooms * speakers {
-        let room = n % rooms;
-        let plan = Plan {
-            name: format!("speaker-{n}"),
-            room: format!("room-{room}"),
-            first: u16::try_from(n / rooms).expect("few") * 2 * utterances,
-            pace,
-            patience: Duration::from_secs(58),
-            utterances,
-        };
-        voices.push(Voice::start(plan, &places, n / rooms + n).await);
-    }
+    let mut voices = self::speakers(rooms, speakers, utterances, pace, &places).await;
     let mut ears = Vec::new();
     for node in &nodes {
         ears.push(Ear::open(node, "room-0").await);

@@ -11,7 +11,7 @@ use crate::conversation::log::{Committed, Log, LogError};
 use crate::conversation::memory::MemoryLog;
 use crate::conversation::participants::Participants;
 use crate::conversation::quota::Claim;
-use crate::conversation::registry::{Head, Joined, Wanted};
+use crate::conversation::registry::{Head, Joined, Memory, Wanted};
 use crate::outbox::{Frame, Outbox};
 use std::time::Duration;
 
@@ -31,6 +31,8 @@ impl Registry for Elsewhere {
     fn end(&self, _: i64, _: i64, _: Committed) {}
 
     fn closes(&self, _: i64, _: Duration) {}
+
+    fn remember_by(&self, _: Weak<dyn Memory>) {}
 
     fn claim(&self, _: Claim) -> Result<bool, LogError> {
         Ok(true)

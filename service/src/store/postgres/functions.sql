@@ -7,6 +7,11 @@ CREATE OR REPLACE FUNCTION symbl_now_1() RETURNS bigint LANGUAGE sql VOLATILE AS
     SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint * 1000
 $$;
 
+-- Which server this is, and since when it runs: another one after a failover and a restart.
+CREATE OR REPLACE FUNCTION symbl_server_1() RETURNS bigint LANGUAGE sql STABLE AS $$
+    SELECT (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint
+$$;
+
 -- Returns the words of an account and of a conversation, which are no words of a text.
 CREATE OR REPLACE FUNCTION symbl_scope_1(account text, c bigint) RETURNS tsvector
 LANGUAGE sql IMMUTABLE AS $$
@@ -163,7 +168,15 @@ BEGIN
     IF con.ended IS NOT NULL THEN
         RETURN '{"v": "over"}';
     END IF;
-    IF p IS NOT NULL THEN
+    IF p IS NOT NULL AND r ? 'fills' THEN
+        -- The fences have let it in before the log lost it, and the start of its stream perhaps.
+        INSERT INTO stream AS old VALUES (c, p->>'stream', (p->>'attempt')::bigint,
+            r->'messages'->0->>'speaker', 0, until)
+        ON CONFLICT (conversation, id) DO UPDATE
+        SET attempt = greatest(old.attempt, excluded.attempt),
+            begun = CASE WHEN excluded.attempt > old.attempt THEN old.said_until ELSE old.begun END,
+            said_until = greatest(old.said_until, excluded.said_until);
+    ELSIF p IS NOT NULL THEN
         SELECT * INTO st FROM stream WHERE conversation = c AND id = p->>'stream';
         IF st.attempt IS DISTINCT FROM (p->>'attempt')::bigint THEN
             RETURN '{"v": "superseded"}';
@@ -447,6 +460,14 @@ CREATE OR REPLACE FUNCTION symbl_heads_1(r jsonb) RETURNS jsonb LANGUAGE sql STA
     WHERE id = ANY(ARRAY(SELECT value::bigint FROM jsonb_array_elements_text(r->'of')))
 $$;
 
+-- Returns true if a node has compared its logs with this server, and others have not: they have five
+-- seconds for that.
+CREATE OR REPLACE FUNCTION symbl_early_1(me text) RETURNS boolean LANGUAGE sql VOLATILE AS $$
+    SELECT coalesce(bool_or(mine.compared > symbl_now_1() - 5000000000 AND EXISTS (
+        SELECT 1 FROM node WHERE NOT gone AND server IS DISTINCT FROM mine.server)), false)
+    FROM node mine WHERE mine.id = me
+$$;
+
 -- Writes records for a node, in this order, and answers each. The records must be sorted by
 -- conversation, or two nodes that write at the same time could wait for each other.
 CREATE OR REPLACE FUNCTION symbl_write_1(me text, records jsonb)
@@ -454,12 +475,17 @@ RETURNS jsonb LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     r jsonb;
+    mine node;
     answers jsonb := '[]';
 BEGIN
     -- The lock keeps the node from being declared gone before this is committed.
-    PERFORM 1 FROM node WHERE id = me AND NOT gone FOR SHARE;
+    SELECT * INTO mine FROM node WHERE id = me AND NOT gone FOR SHARE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'this node was not heard of for too long' USING ERRCODE = 'SYFEN';
+    END IF;
+    -- After a failover the others may know entries that come before these.
+    IF mine.compared IS NOT NULL AND symbl_early_1(me) THEN
+        RAISE EXCEPTION 'other nodes still compare their logs' USING ERRCODE = 'SYCMP';
     END IF;
     FOR r IN SELECT value FROM jsonb_array_elements(records) LOOP
         answers := answers || jsonb_build_array(CASE r->>'k'
@@ -476,10 +502,29 @@ BEGIN
             WHEN 'free' THEN symbl_free_1(r)
             WHEN 'keep' THEN symbl_keep_1(r)
             WHEN 'closes' THEN symbl_closes_1(me, r)
+            WHEN 'alive' THEN symbl_alive_1()
             ELSE '{}'
         END);
     END LOOP;
     RETURN answers;
+END $$;
+
+-- Fails if this role may not read and write all tables.
+CREATE OR REPLACE FUNCTION symbl_alive_1() RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+    denied text;
+BEGIN
+    SELECT string_agg(privilege || ' on ' || name, ', ' ORDER BY name) INTO denied
+    FROM unnest(ARRAY[
+        'meta', 'node', 'conversation', 'room', 'seat', 'socket', 'member', 'entry', 'stream',
+        'message', 'insight', 'topic', 'tracker', 'tracker_match', 'entity', 'kept_tracker',
+        'bookmark', 'conversation_group', 'job', 'webhook'
+    ]) name, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) privilege
+    WHERE NOT has_table_privilege(name, privilege);
+    IF denied IS NOT NULL THEN
+        RAISE EXCEPTION 'the role may not %', denied USING ERRCODE = '42501';
+    END IF;
+    RETURN '{}';
 END $$;
 
 CREATE OR REPLACE FUNCTION symbl_keep_1(r jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
@@ -578,4 +623,81 @@ BEGIN
         END IF;
     END LOOP;
     RETURN many;
+END $$;
+
+-- Appends the entries that this server has lost and a node remembers, under their numbers.
+-- `records` are its last entries of the conversation, in order, and `about` is what is known of
+-- that. Returns up to which number both are the same, and how many entries were appended.
+CREATE OR REPLACE FUNCTION symbl_fill_1(me text, about jsonb, records jsonb)
+RETURNS bigint[] LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    c bigint := (about->>'c')::bigint;
+    r jsonb;
+    m jsonb;
+    top bigint;
+    is_open boolean;
+    num bigint;
+    same bigint := 0;
+    many bigint := 0;
+BEGIN
+    IF about ? 'created' THEN
+        INSERT INTO conversation (id, account, connection, name, created, keep, session)
+        VALUES (c, about->>'account', about->>'connection', about->>'title',
+                (about->>'created')::bigint, (about->>'keep')::bigint, about->>'session')
+        ON CONFLICT (id) DO NOTHING;
+    END IF;
+    SELECT head, ended IS NULL INTO top, is_open FROM conversation WHERE id = c FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN ARRAY[0, 0];
+    END IF;
+    -- What comes before the entries that the node remembers.
+    same := least(top, (records->0->>'seq')::bigint - 1);
+    FOR r IN SELECT value FROM jsonb_array_elements(records) LOOP
+        num := (r->>'seq')::bigint;
+        IF num <= top THEN
+            PERFORM 1 FROM entry WHERE conversation = c AND seq = num
+                AND at = (r->>'at')::bigint AND kind = r->>'kind';
+            EXIT WHEN NOT FOUND;
+            same := num;
+            CONTINUE;
+        END IF;
+        EXIT WHEN NOT is_open OR num <> same + 1;
+        CASE r->>'kind'
+            WHEN 'said' THEN
+                PERFORM symbl_said_1(r);
+            WHEN 'sent' THEN
+                PERFORM symbl_sent_1(r);
+            ELSE
+                PERFORM symbl_append_1(c, (r->>'at')::bigint, r->>'kind', r->>'body');
+        END CASE;
+        SELECT head INTO top FROM conversation WHERE id = c;
+        IF top <> num THEN
+            RAISE EXCEPTION 'the entry % is not taken', num;
+        END IF;
+        m := r->'member';
+        CASE r->>'kind'
+            WHEN 'member' THEN
+                INSERT INTO member VALUES (c, m->>'id', m->>'user_id', m->>'name', true, me)
+                ON CONFLICT (conversation, id) DO UPDATE
+                SET user_id = excluded.user_id, name = excluded.name, here = true, node = me;
+                UPDATE conversation SET ends = NULL WHERE id = c;
+            WHEN 'renamed' THEN
+                UPDATE member SET user_id = m->>'user_id', name = m->>'name'
+                WHERE conversation = c AND id = m->>'id';
+            WHEN 'left' THEN
+                UPDATE member SET here = false WHERE conversation = c AND id = m->>'id';
+            WHEN 'closed' THEN
+                UPDATE conversation SET ends = (r->>'ends')::bigint WHERE id = c;
+            WHEN 'attributed' THEN
+                UPDATE message SET speaker = x.speaker
+                FROM jsonb_to_recordset(r->'attributed') AS x(id bigint, speaker text)
+                WHERE message.id = x.id AND message.conversation = c;
+            ELSE
+                NULL;
+        END CASE;
+        same := num;
+        many := many + 1;
+    END LOOP;
+    RETURN ARRAY[same, many];
 END $$;

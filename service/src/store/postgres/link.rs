@@ -217,6 +217,12 @@ impl Link {
         Ok(statement)
     }
 
+    /// Prepares a statement and does not run it.
+    #[cfg(test)]
+    pub(super) async fn prepares(&mut self, sql: &str) -> Result<(), StoreError> {
+        self.client.prepare(sql).await.map(drop).map_err(refused)
+    }
+
     /// Runs a statement, with the error as the driver has it.
     pub(super) async fn run(
         &mut self,
@@ -283,6 +289,8 @@ impl Link {
 pub(super) enum Trouble {
     /// The database took another node's word that this one is gone.
     Fenced,
+    /// Other nodes have to compare their logs with this server before this one writes.
+    Early,
     /// It cannot be told whether the statement took effect, or it may succeed if repeated.
     Again,
     /// The statement itself is refused.
@@ -295,8 +303,10 @@ pub(super) fn trouble(error: &tokio_postgres::Error) -> Trouble {
         // An error of the connection, or of the client: after it nothing is known.
         return Trouble::Again;
     };
-    if code.code() == "SYFEN" {
-        return Trouble::Fenced;
+    match code.code() {
+        "SYFEN" => return Trouble::Fenced,
+        "SYCMP" => return Trouble::Early,
+        _ => {}
     }
     let again = [
         SqlState::T_R_DEADLOCK_DETECTED,
@@ -329,7 +339,9 @@ pub(super) fn said(error: &tokio_postgres::Error) -> String {
 pub(super) fn refused(error: tokio_postgres::Error) -> StoreError {
     match trouble(&error) {
         Trouble::Again => StoreError::Cluster(format!("the database is away: {}", said(&error))),
-        Trouble::Fenced | Trouble::Refused => StoreError::Database(said(&error).into()),
+        Trouble::Fenced | Trouble::Early | Trouble::Refused => {
+            StoreError::Database(said(&error).into())
+        }
     }
 }
 

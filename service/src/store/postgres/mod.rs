@@ -17,6 +17,7 @@ mod conversations;
 pub(crate) mod copy;
 #[cfg(test)]
 mod differential;
+mod fill;
 mod filter;
 mod form;
 mod groups;
@@ -45,6 +46,7 @@ mod words;
 mod writer;
 
 use crate::conversation::bus::exchange::Exchange;
+use crate::conversation::registry::Memory;
 use crate::metrics::{ClusterCounts, Counts};
 use crate::store::StoreError;
 use crate::store::redis::{Redis, Running};
@@ -54,7 +56,7 @@ use readers::{Looking, Readers};
 use serde_json::{Value, json};
 use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -87,6 +89,8 @@ pub(crate) struct Store {
     bus: Arc<Exchange>,
     /// The thread of the bus, if it is not the database.
     redis: Option<Running>,
+    /// What this node remembers of the logs, once that is known.
+    memory: Arc<OnceLock<Weak<dyn Memory>>>,
     /// Sockets that count for their accounts still, because the database was away.
     unfreed: Arc<Mutex<Vec<String>>>,
     /// Disconnected when the thread has ended.
@@ -135,7 +139,11 @@ impl Store {
         let exchange = Arc::new(Exchange::new());
         let others = redis.is_none().then(|| Arc::clone(&exchange));
         let times_gone = Arc::new(AtomicU64::new(0));
+        let memory: Arc<OnceLock<Weak<dyn Memory>>> = Arc::default();
         let mut writer = Writer {
+            server: None,
+            is_unsettled: false,
+            memory: Arc::clone(&memory),
             times_gone: Arc::clone(&times_gone),
             connected: Arc::new(Mutex::new(Instant::now())),
             address,
@@ -154,7 +162,9 @@ impl Store {
                 runtime.block_on(async {
                     let prepared = prepare(&writer).await;
                     let is_open = prepared.is_ok();
-                    let link = prepared.map(|link| writer.link = Some(link));
+                    let link = prepared.map(|(link, server)| {
+                        (writer.link, writer.server) = (Some(link), Some(server));
+                    });
                     let _ = tell.send(link);
                     if is_open {
                         tokio::spawn(registry::watch_others(&writer));
@@ -182,6 +192,7 @@ impl Store {
             times_gone,
             bus: exchange,
             redis: None,
+            memory,
             unfreed: Arc::default(),
             ended: Mutex::new(ended),
         };
@@ -331,7 +342,7 @@ impl Store {
 }
 
 /// Opens the first connection, brings the database to this version and makes this node known.
-async fn prepare(writer: &Writer) -> Result<Link, StoreError> {
+async fn prepare(writer: &Writer) -> Result<(Link, i64), StoreError> {
     let node = writer.node();
     let address = &writer.address;
     let mut link = address.connect_as(&node, &writer.runtime).await?;
@@ -341,7 +352,8 @@ async fn prepare(writer: &Writer) -> Result<Link, StoreError> {
     let as_of = log::time(&mut link).await?;
     log::sweep(&mut link, &node, as_of).await?;
     registry::look_at_all(&mut link, &writer.cluster).await?;
-    Ok(link)
+    let server = fill::server(&mut link).await?;
+    Ok((link, server))
 }
 
 fn wait<T>(answer: &Receiver<Result<T, StoreError>>) -> Result<T, StoreError> {

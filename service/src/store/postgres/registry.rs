@@ -12,14 +12,14 @@ use crate::clock::{nanos, now};
 use crate::conversation::bus::Bus;
 use crate::conversation::log::{Committed, LogError, OpenConversation};
 use crate::conversation::quota::Claim;
-use crate::conversation::registry::{Head, Joined, Known, Registry, Wanted};
+use crate::conversation::registry::{Head, Joined, Known, Memory, Registry, Wanted};
 use crate::metrics::ClusterCounts;
 use crate::store::sqlite::record::{Record, from_sql};
 use serde::Deserialize;
 use serde_json::json;
 use std::future::Future;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::time::sleep;
@@ -168,6 +168,11 @@ impl Registry for Store {
         });
         // Without a writer the node ends, and nothing of it counts any more.
         let _ = self.send(Ask::Look(asked), Some(done));
+    }
+
+    fn remember_by(&self, memory: Weak<dyn Memory>) {
+        // There is one hub for a store.
+        let _ = self.memory.set(memory);
     }
 
     fn times_gone(&self) -> u64 {

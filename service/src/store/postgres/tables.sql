@@ -10,7 +10,9 @@ CREATE TABLE node (
     version text NOT NULL,
     begun bigint NOT NULL,
     beats bigint NOT NULL,      -- its last sign of life, by the clock of this server
-    gone boolean NOT NULL DEFAULT false
+    gone boolean NOT NULL DEFAULT false,
+    server bigint,              -- the server with which it has compared its logs last,
+    compared bigint             -- and when that was
 );
 
 CREATE TABLE conversation (

@@ -7,17 +7,19 @@
 //! be written again, because the database knows what it has of it. Nothing is told before
 //! the commit.
 
+use super::fill;
 use super::form::{asked, conversation_of, outcome};
-use super::link::{Address, Link, Trouble, said, trouble};
+use super::link::{Address, Link, Trouble, gone, said, trouble};
 use crate::clock::now;
 use crate::conversation::bus::Bus;
 use crate::conversation::log::Verdict;
+use crate::conversation::registry::Memory;
 use crate::metrics::{ClusterCounts, Counts};
 use crate::store::StoreError;
 use crate::store::sqlite::record::{Outcome, Record};
 use serde_json::Value;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -77,6 +79,12 @@ pub(super) struct Writer {
     pub(super) counts: Counts,
     pub(super) cluster: ClusterCounts,
     pub(super) is_failing: bool,
+    /// The server that was written to last, and since when it runs.
+    pub(super) server: Option<i64>,
+    /// `true` while that misses entries which other nodes may fill in.
+    pub(super) is_unsettled: bool,
+    /// What this node remembers of the logs.
+    pub(super) memory: Arc<OnceLock<Weak<dyn Memory>>>,
     /// Announces new entries.
     pub(super) bus: Arc<dyn Bus>,
 }
@@ -84,6 +92,7 @@ pub(super) struct Writer {
 /// Why a batch was not written.
 enum Failure {
     Again(String),
+    Early,
     Fenced,
     Refused(String),
 }
@@ -160,6 +169,8 @@ impl Writer {
                     self.fail(batch, reason);
                     return self.enter_anew().await;
                 }
+                // Nothing was written, and the other nodes need a moment.
+                Failure::Early => sleep(PAUSE).await,
                 Failure::Again(reason) => {
                     self.note(Some(&reason));
                     let is_late = |job: &Job| job.since.elapsed() >= LONGEST_OUTAGE;
@@ -190,6 +201,11 @@ impl Writer {
         });
         let records = Value::Array(records.collect()).to_string();
         let node = self.node();
+        match self.settle().await {
+            Ok(true) => {}
+            Ok(false) => return Err(Failure::Early),
+            Err(error) => return Err(Failure::Again(error.to_string())),
+        }
         let link = match self.connected().await {
             Ok(link) => link,
             Err(error) => return Err(Failure::Again(error.to_string())),
@@ -207,6 +223,7 @@ impl Writer {
             }
             Ok(Err(error)) => match trouble(&error) {
                 Trouble::Fenced => return Err(Failure::Fenced),
+                Trouble::Early => return Err(Failure::Early),
                 Trouble::Refused => return Err(Failure::Refused(said(&error))),
                 Trouble::Again => Failure::Again(said(&error)),
             },
@@ -284,12 +301,13 @@ impl Writer {
         let node = uuid::Uuid::new_v4().to_string();
         let entered = async {
             let mut link = self.address.connect_as(&node, &self.runtime).await?;
+            let server = self.compare(&mut link, &node).await?;
             enter(&mut link, &node).await?;
-            Ok::<_, StoreError>(link)
+            Ok::<_, StoreError>((link, server))
         };
         match entered.await {
-            Ok(link) => {
-                self.link = Some(link);
+            Ok((link, server)) => {
+                (self.link, self.server) = (Some(link), Some(server));
                 *self.node.lock().unwrap_or_else(PoisonError::into_inner) = node;
                 self.times_gone.fetch_add(1, Ordering::AcqRel);
                 self.cluster.fenced();
@@ -316,20 +334,46 @@ impl Writer {
         let node = self.node();
         if self.link.as_ref().is_none_or(Link::is_lost) {
             self.link = None;
+            let mut link = self.address.connect_as(&node, &self.runtime).await?;
+            self.server = Some(self.compare(&mut link, &node).await?);
+            let connected = self.connected.lock();
+            *connected.unwrap_or_else(PoisonError::into_inner) = Instant::now();
+            self.link = Some(link);
         }
-        match &mut self.link {
-            Some(link) => Ok(link),
-            none => {
-                let link = self.address.connect_as(&node, &self.runtime).await?;
-                let mut connected = self
-                    .connected
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner);
-                *connected = Instant::now();
-                drop(connected);
-                Ok(none.insert(link))
-            }
+        self.link.as_mut().ok_or_else(gone)
+    }
+
+    /// Fills in what a server has lost, if it is another one than before. Returns which it is.
+    async fn compare(&mut self, link: &mut Link, node: &str) -> Result<i64, StoreError> {
+        let server = fill::server(link).await?;
+        if self.server.is_some_and(|before| before != server) {
+            let memory = self.memory.get().and_then(Weak::upgrade);
+            let memory = memory.as_deref();
+            self.is_unsettled = fill::compare(link, node, memory, &self.cluster, false).await?;
+            let sql = "UPDATE node SET server = $2, compared = symbl_now_1() WHERE id = $1";
+            link.execute(sql, &[&node, &server]).await?;
         }
+        Ok(server)
+    }
+
+    /// Looks again for what the server missed, once other nodes have had the time to fill it in.
+    /// Returns `false` until then.
+    async fn settle(&mut self) -> Result<bool, StoreError> {
+        let (node, counts) = (self.node(), self.cluster.clone());
+        let memory = self.memory.get().and_then(Weak::upgrade);
+        self.connected().await?;
+        if !self.is_unsettled {
+            return Ok(true);
+        }
+        let Some(link) = &mut self.link else {
+            return Ok(true);
+        };
+        if fill::is_early(link, &node).await? {
+            return Ok(false);
+        }
+        fill::compare(link, &node, memory.as_deref(), &counts, true).await?;
+        self.is_unsettled = false;
+        Ok(true)
     }
 
     /// Notes whether the database takes writes, and says so where that changes.
@@ -362,8 +406,8 @@ fn verdict(reply: &Result<Reply, StoreError>) -> &'static str {
 
 /// Makes a node known to the others.
 pub(super) async fn enter(link: &mut Link, node: &str) -> Result<(), StoreError> {
-    let sql = "INSERT INTO node (id, version, begun, beats)
-               VALUES ($1, $2, symbl_now_1(), symbl_now_1())";
+    let sql = "INSERT INTO node (id, version, begun, beats, server)
+               VALUES ($1, $2, symbl_now_1(), symbl_now_1(), symbl_server_1())";
     let version = env!("CARGO_PKG_VERSION");
     link.execute(sql, &[&node, &version]).await.map(drop)
 }
