@@ -72,7 +72,15 @@ const QUESTION: &[(f64, &str)] = &[
     ),
     (0.70, "^ any|anything|anyone|anybody !PRONOUN ?* ?* $"),
     (0.65, "or BE|DO|MODAL|have|has ?not PRONOUN"),
-    (0.55, "or not $"),
+    (0.80, "^ * ?* ?* ?* ?* what $"),
+    (
+        0.65,
+        "!BLOCK would|could|should|can|will it|that|this|they|there be",
+    ),
+    (
+        0.60,
+        "question|point|issue|problem|thing is do|does|did|can|could|should|would|are|is PERSON|it|there|this|that",
+    ),
     (
         0.80,
         "not|never|nobody|hardly ... BE|DO|MODAL|have|has i|you|he|she|we|they $",
@@ -108,6 +116,14 @@ const QUESTION: &[(f64, &str)] = &[
     (0.60, "^ really|pardon $"),
 ];
 
+/// Patterns of what others say or ask. What is asked within such a sentence is told and not asked,
+/// so only a pattern at its beginning makes it a question.
+const REPORTED: &[&str] = &[
+    "say|says|said|saying|asks|asked ?him|her|them|me|us|you ?oh|well|okay|that|this|you ?know \
+     WH|BE|DO|MODAL|have",
+    "like oh|well|okay WH|BE|DO|MODAL",
+];
+
 /// Patterns of sentences that look like questions but are none.
 const NOT_QUESTION: &[&str] = &[
     // commands and wishes
@@ -122,6 +138,13 @@ const NOT_QUESTION: &[&str] = &[
     "^ of how|what|which|where|who",
     "^ which is|was|are|were|means|meant|makes|made|leads|led|will|would|brings",
     "^ who was|were|had -ed|been",
+    "^ which has|have|had|can|could|should|may|might !PRONOUN",
+    // an answer, or a clause without its subject
+    "^ is|was that PERSON *",
+    "^ is|was so|because|probably|basically|if|whether",
+    "^ is|was the same $",
+    "know|knows|guess|tell|told|see|remember|matter|matters what $",
+    "no|not|yeah|actually|but that|this|it is not it|that $",
     "whether ... or not",
     // agreed to, and not asked
     "-ly right $",
@@ -135,15 +158,28 @@ const NOT_QUESTION: &[&str] = &[
 ];
 
 struct Rules {
-    question: Vec<(f64, Pattern)>,
+    question: Vec<Rule>,
+    reported: Vec<Pattern>,
     not_question: Vec<Pattern>,
+}
+
+struct Rule {
+    confidence: f64,
+    pattern: Pattern,
+    /// The pattern begins where the sentence does.
+    is_opening: bool,
 }
 
 static RULES: LazyLock<Rules> = LazyLock::new(|| Rules {
     question: QUESTION
         .iter()
-        .map(|(confidence, pattern)| (*confidence, Pattern::new(pattern)))
+        .map(|(confidence, pattern)| Rule {
+            confidence: *confidence,
+            pattern: Pattern::new(pattern),
+            is_opening: pattern.starts_with('^'),
+        })
         .collect(),
+    reported: REPORTED.iter().map(|p| Pattern::new(p)).collect(),
     not_question: NOT_QUESTION.iter().map(|p| Pattern::new(p)).collect(),
 });
 
@@ -153,12 +189,17 @@ pub(super) fn confidence(subject: Subject) -> Option<f64> {
     if RULES.not_question.iter().any(|p| p.find(subject).is_some()) {
         return None;
     }
-    RULES
+    let is_reported = || RULES.reported.iter().any(|p| p.find(subject).is_some());
+    let found = RULES
         .question
         .iter()
-        .filter(|(_, pattern)| pattern.find(subject).is_some())
-        .map(|(confidence, _)| *confidence)
-        .reduce(f64::max)
+        .filter(|rule| rule.pattern.find(subject).is_some());
+    let found: Vec<&Rule> = found.collect();
+    let opening = found.iter().any(|rule| rule.is_opening);
+    if found.is_empty() || !opening && is_reported() {
+        return None;
+    }
+    found.iter().map(|rule| rule.confidence).reduce(f64::max)
 }
 
 /// Words that may stand before the actual beginning of a sentence.
@@ -205,7 +246,8 @@ pub(super) fn subject(tokens: &[Token]) -> Subject<'_> {
 #[cfg(test)]
 pub(super) fn sources() -> impl Iterator<Item = &'static str> {
     let rated = QUESTION.iter().map(|(_, pattern)| *pattern);
-    rated.chain(NOT_QUESTION.iter().chain(ADDRESS).copied())
+    let plain = NOT_QUESTION.iter().chain(ADDRESS).chain(REPORTED);
+    rated.chain(plain.copied())
 }
 
 #[cfg(test)]
@@ -231,6 +273,28 @@ mod tests {
         assert!(asks("what colour is the cable"));
         assert!(!asks("when he arrives we start"));
         assert!(!asks("what you need is a new cable"));
+    }
+
+    #[test]
+    fn what_others_ask_is_told_and_not_asked() {
+        assert!(!asks("people always say how do we get there"));
+        assert!(!asks("so he asked me are you free on monday"));
+        assert!(!asks("they were like oh do we want that"));
+        assert!(asks("did he say what is wrong"), "it begins as one");
+        assert!(asks("i wanted to ask do you deliver on sunday"));
+    }
+
+    #[test]
+    fn an_answer_and_a_clause_without_a_subject_do_not_ask() {
+        assert!(!asks("no that is not it"));
+        assert!(!asks("i do not know what") && !asks("which can save a lot"));
+        assert!(asks("is that you") && asks("who can help me"));
+        assert!(!asks("is that you can leave at any time"));
+        assert!(!asks("is the same"));
+        assert!(!asks("which has a lot of noise"));
+        assert!(asks("is that the last one") && asks("which one has it"));
+        assert!(asks("you changed the what"));
+        assert!(asks("the question is do we have a spare part"));
     }
 
     #[test]
