@@ -247,6 +247,93 @@ async fn what_is_no_recording_fails_with_the_reason_and_leaves_no_file() {
 }
 
 #[tokio::test]
+async fn a_wav_file_that_was_cut_off_is_done_and_its_job_says_so() {
+    let server = Server::bind(with_decoder()).await.expect("a server");
+    let whole = wav(&[speech(0..20, RATE)]);
+    let cut = &whole[..44 + (whole.len() - 44) / 2 / 2 * 2];
+    // Its header does not say how long it is, as of a writer that could not go back.
+    let mut open = whole.clone();
+    open[40..44].fill(0xff);
+    for (file, heard, expected) in [
+        (&whole[..], 20, None),
+        (cut, 10, Some(())),
+        (&open, 20, None),
+    ] {
+        let (status, made) = upload(&server, "POST /v1/process/audio", file).await;
+        assert_eq!(status, 201, "{made}");
+        let job = ended(&server, &made).await;
+        assert_eq!(job["status"], "completed", "{job}");
+        let warning = job["x_warning"].as_str();
+        assert_eq!(warning.map(drop), expected, "{job}");
+        if let Some(warning) = warning {
+            let (said, there) = (whole.len() - 44, file.len() - 44);
+            let numbers = format!("announces {said} bytes of audio, and {there} are there");
+            assert!(warning.contains(&numbers), "{warning}");
+        }
+        let found = words(&messages(&server, &made, "").await);
+        // The word in which it ends may be another one.
+        let sure = heard - usize::from(expected.is_some());
+        assert_eq!(found[..sure], named(0..sure as u16, ""), "{found:?}");
+        assert!(found.len() <= heard + 1, "{found:?}");
+    }
+}
+
+/// Returns a text for a job that tells this receiver of itself.
+fn telling(address: std::net::SocketAddr) -> String {
+    let message = json!({"payload": {"content": "Hello."}});
+    json!({"webhookUrl": format!("http://{address}/hook"), "messages": [message]}).to_string()
+}
+
+#[tokio::test]
+async fn a_receiver_that_never_answers_does_not_delay_the_others() {
+    let mut config = with_decoder();
+    config.jobs.webhook_hosts = vec!["http://127.0.0.1".parse().expect("a rule")];
+    let server = Server::bind(config).await.expect("a server");
+    let dead = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let address = dead.local_addr().expect("an address");
+    let (count, mut counted) = tokio::sync::watch::channel(0_usize);
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((stream, _)) = dead.accept().await {
+            held.push(stream);
+            count.send_replace(held.len());
+        }
+    });
+    // More than are sent at the same time.
+    let mut waiting = Vec::new();
+    for _ in 0..24 {
+        let (status, made) = ask(&server, "POST /v1/process/text", &telling(address)).await;
+        assert_eq!(status, 201, "{made}");
+        waiting.push(made);
+    }
+    in_time(counted.wait_for(|count| *count > 0))
+        .await
+        .expect("a call");
+    for made in &waiting {
+        assert_eq!(ended(&server, made).await["status"], "completed");
+    }
+    let good = Receiver::start(|_| (204, String::new(), Vec::new())).await;
+    let (_, made) = ask(&server, "POST /v1/process/text", &telling(good.address)).await;
+    let received = good.until(|all| all.len() >= 2).await;
+    assert!(
+        received[1]
+            .body
+            .contains(made["jobId"].as_str().expect("an id"))
+    );
+    // No call of the other one has ended yet, and it has few at a time.
+    assert_eq!(*counted.borrow(), 2);
+    for made in &waiting {
+        let path = format!("/v1/job/{}", made["jobId"].as_str().expect("an id"));
+        let (_, job) = get(&server, &path, "").await;
+        let hooks = job["webhooks"].as_array().expect("webhooks").iter();
+        assert!(hooks.clone().all(|hook| hook["attempts"] == 0), "{job}");
+        assert_eq!(hooks.count(), 2);
+    }
+}
+
+#[tokio::test]
 async fn a_client_is_told_what_it_got_wrong() {
     let mut config = with_decoder();
     config.jobs.upload = 1000;

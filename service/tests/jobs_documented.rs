@@ -117,10 +117,15 @@ fn the_commands_of_the_page_do_what_it_says() {
         parts[1]
     );
     assert!(parts[2].contains("\"text\":\"W0 w1"), "mixed: {}", parts[2]);
-    for part in [0, 3, 4, 5, 6] {
+    for part in [0, 3, 4, 5, 7] {
         assert!(parts[part].contains("\"jobId\""), "{part}: {}", parts[part]);
     }
-    assert_eq!(parts[7].trim(), "{\"webhooks\":[]}");
+    assert!(
+        parts[6].contains("ended already (completed)"),
+        "{}",
+        parts[6]
+    );
+    assert_eq!(parts[8].trim(), "{\"webhooks\":[]}");
     let begun = Instant::now();
     loop {
         let received = fs::read_to_string(folder.join("received.txt")).expect("read");

@@ -90,6 +90,69 @@ async fn events_that_are_put_change_messages_insights_and_members() {
     }
 }
 
+/// Returns the next correction that a socket is sent: the name of each speaker, and the number
+/// of its messages.
+async fn corrected(client: &mut Client) -> Vec<(Value, usize)> {
+    let heard = client.until("speaker_response").await;
+    let speakers = heard.json()["speakers"].as_array().expect("a list").clone();
+    let speakers = speakers.iter().map(|one| {
+        let ids = one["messageIds"].as_array().expect("ids");
+        (one["from"]["name"].clone(), ids.len())
+    });
+    speakers.collect()
+}
+
+#[tokio::test]
+async fn sockets_are_told_of_corrections_and_what_is_said_later_has_the_new_name() {
+    for stage in stages().await {
+        let api = Api::of(&stage.server).await;
+        let (mut client, id) = mixed(&api).await;
+        let headers = [("X-API-KEY", api.token.as_str())];
+        let opened = Client::open(&stage.server, "/v1/subscribe/mixed", &headers).await;
+        let (mut listener, _) = opened.expect("an upgrade");
+        listener.until("subscription_started").await;
+        speak(&mut client, 1100).await;
+        client.until("message_response").await;
+        let first = client.until("message_response").await;
+        assert_eq!(from(&first)["name"], "Room");
+        let room = from(&first)["id"].as_str().expect("an id").to_owned();
+        let path = format!("/v1/conversations/{id}");
+        let put = format!("PUT {path}/speakers");
+        // Eve is new and has said nothing.
+        let events = json!({"speakerEvents": [
+            event("started", "Derek", 0.0), event("stopped", "Derek", 0.4),
+            event("started", "Eve", 0.45), event("stopped", "Eve", 0.46),
+        ]});
+        api.done(&put, &events).await;
+        for socket in [&mut listener, &mut client] {
+            assert_eq!(corrected(socket).await, [(json!("Derek"), 1)]);
+            assert_eq!(corrected(socket).await, [(json!("Eve"), 0)]);
+        }
+        // The user is known, and has another name now.
+        let mut events = events;
+        events["speakerEvents"][0]["user"]["name"] = "Derek Jones".into();
+        events["speakerEvents"][1]["user"]["name"] = "Derek Jones".into();
+        api.done(&put, &events).await;
+        let rename = format!("PUT {path}/members/{room}");
+        api.done(&rename, &json!({"name": "Board room"})).await;
+        for socket in [&mut listener, &mut client] {
+            assert_eq!(corrected(socket).await, [(json!("Derek Jones"), 0)]);
+            assert_eq!(corrected(socket).await, [(json!("Board room"), 0)]);
+        }
+        speak(&mut client, 500).await;
+        let said = from(&listener.until("message_response").await);
+        assert_eq!(said["name"], "Board room");
+        // Who comes later is told the same.
+        let told = api.get(&format!("{path}/events")).await.to_string();
+        assert_eq!(told.matches("speaker_response").count(), 4, "{told}");
+        // An event of the stream that comes late has the names of now.
+        let late = json!({"type": "speaker_event", "event": event("started", "ada", 1.0)});
+        client.send_json(&late).await;
+        speak(&mut client, 500).await;
+        until_names(&api, &id, &["Derek Jones", "Board room", "ada", "ada"]).await;
+    }
+}
+
 /// Starts a stream of a mixed channel. Returns its socket and its conversation.
 async fn mixed(api: &Api<'_>) -> (Client, String) {
     let mut client = api.connect("mixed").await;

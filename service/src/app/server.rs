@@ -227,6 +227,7 @@ impl Server {
             hearing: hearing.clone(),
             limits: config.limits.clone(),
             redaction: config.redaction.clone(),
+            records: store.clone(),
         };
         let working = vec![
             tokio::spawn(scheduler::run(tools, stopped.clone())),

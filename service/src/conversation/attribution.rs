@@ -213,6 +213,15 @@ impl Turns {
         &self.users
     }
 
+    /// Gives the users the names and addresses of these speakers, by their ids.
+    pub(crate) fn call(&mut self, speaker: impl Fn(&str) -> Option<Speaker>) {
+        for user in &mut self.users {
+            if let Some(now) = user.id.as_deref().and_then(&speaker) {
+                (user.name, user.email) = (now.name, now.user_id);
+            }
+        }
+    }
+
     /// Returns the turns of these events, each with its time. They need no order.
     pub(crate) fn of(mut events: Vec<(u64, SpeakerEvent)>) -> Self {
         events.sort_by_key(|(at, _)| *at);
@@ -365,6 +374,39 @@ pub(crate) fn resolve(speakers: &mut Vec<Speaker>, user: &User, most: usize) -> 
     };
     speakers.push(speaker.clone());
     Some(speaker)
+}
+
+/// The users of turns as members of a conversation.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Joined {
+    /// Each user, in their order.
+    pub(crate) speakers: Vec<Speaker>,
+    /// Members from before that have another name or address now.
+    pub(crate) renamed: Vec<Speaker>,
+    /// Members that were none before.
+    pub(crate) new: Vec<Speaker>,
+}
+
+/// Makes the users members of a conversation that has the members `known`. Returns `None` if it
+/// would have more than `most`.
+pub(crate) fn join(known: Vec<Speaker>, users: &[User], most: usize) -> Option<Joined> {
+    let mut after = known.clone();
+    let resolved = users.iter().map(|user| resolve(&mut after, user, most));
+    let resolved: Vec<Speaker> = resolved.collect::<Option<_>>()?;
+    let before: HashMap<&str, &Speaker> = known.iter().map(|one| (one.id.as_str(), one)).collect();
+    let mut joined = Joined::default();
+    for speaker in &after {
+        match before.get(speaker.id.as_str()) {
+            None => joined.new.push(speaker.clone()),
+            Some(before) if *before != speaker => joined.renamed.push(speaker.clone()),
+            Some(_) => {}
+        }
+    }
+    // A later user may have given an earlier one its name.
+    let after: HashMap<&str, &Speaker> = after.iter().map(|one| (one.id.as_str(), one)).collect();
+    let last = |one: &Speaker| after.get(one.id.as_str()).map(|one| (*one).clone());
+    joined.speakers = resolved.iter().filter_map(last).collect();
+    Some(joined)
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 //! The wire forms in which sockets are sent entries. Each door has its own.
 
-use super::entry::{Entry, Speaker, TrackerMatch, Transcribed};
+use super::attribution::Attribution;
+use super::entry::{Body, Entry, Speaker, TrackerMatch, Transcribed};
 use super::tally::Tallied;
 use crate::outbox::{Outbox, Text};
 use crate::word::RecognisedWord;
@@ -55,13 +56,21 @@ pub(crate) trait Form: fmt::Debug + Send + Sync {
     /// Returns the messages of what is in no log.
     fn live(&self, live: &Live<'_>) -> Rendered;
 
+    /// Returns the messages of a correction: messages that are of other speakers than before,
+    /// and speakers that have other names.
+    fn attributed(&self, all: &[Attribution]) -> Rendered;
+
     /// Returns the messages of an entry. There are none if this door does not send it.
     fn render(&self, entry: &Entry) -> Rendered {
-        entry
-            .body
-            .said()
-            .map(|said| self.said(said))
-            .unwrap_or_default()
+        match &entry.body {
+            Body::Said(said) => self.said(said),
+            Body::Attributed(all) => self.attributed(all),
+            Body::Renamed(speaker) => self.attributed(&[Attribution {
+                speaker: speaker.clone(),
+                messages: Vec::new(),
+            }]),
+            _ => Rendered::new(),
+        }
     }
 }
 

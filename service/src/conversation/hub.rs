@@ -15,6 +15,7 @@
 //! The teller of a conversation is taken before its state. Every lock but the teller's is
 //! held for a few calls only, and no lock is held across an await.
 
+use super::entry::{Entry, Speaker};
 use super::form::Recipient;
 use super::log::{Log, LogError, OpenConversation, StartRecord};
 use super::session::{Deletions, SessionError, Timeouts, ends, until};
@@ -322,20 +323,17 @@ impl Hub {
         self.conversations().values().find(is_meant).cloned()
     }
 
-    /// Changes the name of a speaker in a conversation that is not over.
-    pub(crate) fn rename(
+    /// Tells all sockets of a conversation that is not over of entries that were appended to
+    /// its log beside it, and takes over the speakers of them. Blocks.
+    pub(crate) fn attributed(
         &self,
         account: &str,
         number: i64,
-        member: &str,
-        name: Option<&str>,
-        user_id: Option<&str>,
+        speakers: &[Speaker],
+        entries: &[Arc<Entry>],
     ) {
         if let Some(conversation) = self.running(account, number) {
-            conversation
-                .state()
-                .participants
-                .rename(member, name, user_id);
+            conversation.attributed(speakers, entries);
         }
     }
 
@@ -518,6 +516,17 @@ impl Hub {
             member,
             told,
             closing: None,
+        }
+    }
+
+    /// Ends a conversation in which nobody is and that waits for lost speakers, who will not
+    /// come.
+    pub(crate) fn dissolve(self: &Arc<Self>, account: &str, number: i64) {
+        let Some(conversation) = self.running(account, number) else {
+            return;
+        };
+        if conversation.state().dissolve(Instant::now()) {
+            self.end_if_left(&conversation);
         }
     }
 

@@ -6,6 +6,8 @@ use super::attribution::{User, resolve};
 use super::entry::Speaker;
 use super::log::OpenConversation;
 use crate::ids::new_id;
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use uuid::Uuid;
 
 #[derive(Debug)]
@@ -16,6 +18,29 @@ pub(crate) struct Participants {
     /// When a conversation of before a restart began.
     opened: Option<i64>,
     speakers: Vec<Speaker>,
+    /// Speakers whose names are hidden, by what their clients call them. In memory only, and
+    /// not as they are written.
+    hidden: HashMap<u64, String>,
+    keys: RandomState,
+}
+
+/// What a client calls its speaker.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Called<'a> {
+    pub(crate) user_id: Option<&'a str>,
+    /// The name as it is stored and told.
+    pub(crate) name: Option<&'a str>,
+    /// The name as the client wrote it, which tells speakers apart whose names are hidden.
+    pub(crate) written: Option<&'a str>,
+}
+
+impl<'a> Called<'a> {
+    /// Returns the name that the client wrote, if it alone tells the speaker from others and
+    /// is hidden.
+    fn hidden(&self) -> Option<&'a str> {
+        let is_hidden = self.user_id.is_none() && self.written != self.name;
+        self.written.filter(|_| is_hidden)
+    }
 }
 
 impl Participants {
@@ -28,6 +53,8 @@ impl Participants {
             session: Uuid::new_v4().to_string(),
             opened: None,
             speakers: Vec::new(),
+            hidden: HashMap::new(),
+            keys: RandomState::new(),
         }
     }
 
@@ -44,6 +71,8 @@ impl Participants {
             session: open.session,
             opened: Some(open.opened),
             speakers: open.members,
+            hidden: HashMap::new(),
+            keys: RandomState::new(),
         }
     }
 
@@ -63,18 +92,6 @@ impl Participants {
         &self.session
     }
 
-    /// Changes the name or the user id of a speaker.
-    pub(crate) fn rename(&mut self, member: &str, name: Option<&str>, user_id: Option<&str>) {
-        let known = self.speakers.iter_mut().find(|known| known.id == member);
-        if let Some(known) = known {
-            for (ours, given) in [(&mut known.name, name), (&mut known.user_id, user_id)] {
-                if given.is_some() {
-                    *ours = given.map(str::to_owned);
-                }
-            }
-        }
-    }
-
     /// Returns the conversation's id as text: sixteen decimal digits.
     pub(crate) fn id(&self) -> &str {
         &self.id
@@ -83,32 +100,49 @@ impl Participants {
     /// Returns the speaker with this user id, or with this name if there is no user id.
     /// A client that gives neither is the conversation's one unknown speaker. Adds a
     /// speaker that is new, or returns `None` if there are `most` already.
-    pub(crate) fn speaker(
-        &mut self,
-        user_id: Option<&str>,
-        name: Option<&str>,
-        most: usize,
-    ) -> Option<Speaker> {
-        let known = self.speakers.iter_mut().find(|known| match user_id {
-            Some(_) => known.user_id.as_deref() == user_id,
-            None => known.user_id.is_none() && known.name.as_deref() == name,
-        });
-        if let Some(known) = known {
-            if name.is_some() {
-                known.name = name.map(str::to_owned);
-            }
-            return Some(known.clone());
-        }
-        if self.speakers.len() >= most {
-            return None;
-        }
-        let speaker = Speaker {
-            id: Uuid::new_v4().to_string(),
-            user_id: user_id.map(str::to_owned),
-            name: name.map(str::to_owned),
+    pub(crate) fn speaker(&mut self, called: Called<'_>, most: usize) -> Option<Speaker> {
+        let Called { user_id, name, .. } = called;
+        let key = called.hidden().map(|written| self.keys.hash_one(written));
+        let at = match key.and_then(|key| self.hidden.get(&key)) {
+            Some(id) => self.speakers.iter().position(|known| known.id == *id),
+            None => self.speakers.iter().position(|known| match user_id {
+                Some(_) => known.user_id.as_deref() == user_id,
+                None => {
+                    let is_taken = || self.hidden.values().any(|id| *id == known.id);
+                    known.user_id.is_none()
+                        && known.name.as_deref() == name
+                        && !(key.is_some() && is_taken())
+                }
+            }),
         };
-        self.speakers.push(speaker.clone());
+        let speaker = match at {
+            Some(at) => {
+                let known = self.speakers.get_mut(at)?;
+                if name.is_some() {
+                    known.name = name.map(str::to_owned);
+                }
+                known.clone()
+            }
+            None if self.speakers.len() >= most => return None,
+            None => {
+                let speaker = Speaker {
+                    id: Uuid::new_v4().to_string(),
+                    user_id: user_id.map(str::to_owned),
+                    name: name.map(str::to_owned),
+                };
+                self.speakers.push(speaker.clone());
+                speaker
+            }
+        };
+        if let Some(key) = key {
+            self.hidden.insert(key, speaker.id.clone());
+        }
         Some(speaker)
+    }
+
+    /// Returns the speaker with this id, as it is called now.
+    pub(crate) fn by_id(&self, id: &str) -> Option<&Speaker> {
+        self.speakers.iter().find(|known| known.id == id)
     }
 
     /// Returns the speaker that an event of a client means. One that is new is added, unless
@@ -136,7 +170,8 @@ impl Participants {
         let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         let texts = |s: &Speaker| s.id.len() + length(&s.user_id) + length(&s.name);
         let speaker = |s| size_of::<Speaker>() + texts(s);
-        self.id.len() + self.speakers.iter().map(speaker).sum::<usize>()
+        let hidden = self.hidden.values().map(|id| size_of::<u64>() + id.len());
+        self.id.len() + self.speakers.iter().map(speaker).sum::<usize>() + hidden.sum::<usize>()
     }
 }
 
@@ -153,10 +188,42 @@ mod tests {
         }
     }
 
+    fn called<'a>(user_id: Option<&'a str>, name: Option<&'a str>) -> Called<'a> {
+        Called {
+            user_id,
+            name,
+            written: name,
+        }
+    }
+
+    #[test]
+    fn speakers_with_hidden_names_are_told_apart_and_found_after_a_restart() {
+        let mut participants = Participants::new();
+        let caller = |participants: &mut Participants, written| {
+            let called = Called {
+                user_id: None,
+                name: Some("****"),
+                written: Some(written),
+            };
+            participants.speaker(called, 3).expect("a place")
+        };
+        let one = caller(&mut participants, "415 555 0187");
+        let two = caller(&mut participants, "415 555 0188");
+        assert_eq!(one.name.as_deref(), Some("****"));
+        assert_ne!(one.id, two.id);
+        assert_eq!(caller(&mut participants, "415 555 0187"), one);
+        assert_eq!(caller(&mut participants, "415 555 0188"), two);
+        assert!(!format!("{participants:?}").contains("0187"));
+        // After a restart only the log is known.
+        participants.hidden.clear();
+        assert_eq!(caller(&mut participants, "415 555 0188"), one);
+        assert_eq!(caller(&mut participants, "415 555 0187"), two);
+    }
+
     #[test]
     fn a_speaker_keeps_the_id_and_two_speakers_have_two() {
         let mut participants = Participants::new();
-        let mut speaker = |id, name| participants.speaker(id, name, 3).expect("a place");
+        let mut speaker = |id, name| participants.speaker(called(id, name), 3).expect("a place");
         let ada = speaker(Some("ada@example.org"), Some("Ada"));
         let again = speaker(Some("ada@example.org"), None);
         assert_eq!(ada, again);
@@ -169,8 +236,8 @@ mod tests {
     #[test]
     fn no_more_speakers_than_are_allowed_but_those_always() {
         let mut participants = Participants::new();
-        assert!(participants.speaker(None, Some("Ada"), 1).is_some());
-        assert!(participants.speaker(None, Some("Bob"), 1).is_none());
-        assert!(participants.speaker(None, Some("Ada"), 1).is_some());
+        assert!(participants.speaker(called(None, Some("Ada")), 1).is_some());
+        assert!(participants.speaker(called(None, Some("Bob")), 1).is_none());
+        assert!(participants.speaker(called(None, Some("Ada")), 1).is_some());
     }
 }

@@ -438,6 +438,16 @@ impl ConversationState {
         }
     }
 
+    /// Waits for no lost speaker any more. Returns `false` if somebody is there.
+    pub(crate) fn dissolve(&mut self, now: Instant) -> bool {
+        let is_left = self.members.is_empty() && self.closing == 0 && self.joining == 0;
+        if is_left {
+            self.owed.clear();
+            self.ends = Some(now);
+        }
+        is_left
+    }
+
     /// Returns how long the conversation still waits, if its end was put off since the last
     /// call.
     pub(crate) fn postponed(&mut self, now: Instant) -> Option<Duration> {

@@ -122,7 +122,8 @@ pub(crate) fn mark(sent: &Value, longest: usize) -> Result<Mark, String> {
     })
 }
 
-/// Returns the bookmarks without what the service hides in their texts. Who made them stays.
+/// Returns the bookmarks without what the service hides in their texts, and in the names of
+/// those who made them.
 ///
 /// # Errors
 ///
@@ -140,11 +141,20 @@ pub(crate) async fn masked(
         let hidden = marks.into_iter().map(|mark| Mark {
             label: policy.text(&mark.label),
             description: policy.text(&mark.description),
-            ..mark
+            user: of_user(mark.user, &policy),
+            extent: mark.extent,
         });
         hidden.collect()
     };
     workers.run(hide).await
+}
+
+/// Returns who made a bookmark, without what is hidden of the name.
+fn of_user(mut user: Map<String, Value>, policy: &RedactionPolicy) -> Map<String, Value> {
+    if let Some(Value::String(name)) = user.get_mut("name") {
+        *name = policy.name(name);
+    }
+    user
 }
 
 fn user(sent: Option<&Value>, longest: usize) -> Result<Map<String, Value>, String> {

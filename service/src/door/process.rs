@@ -18,7 +18,7 @@ use crate::ids::new_id;
 use crate::jobs::request::{self, JobRequest, Kind, Options, Read, Wrong};
 use crate::jobs::spool::{Incoming, SpoolError};
 use crate::jobs::{fetch, text, webhook};
-use crate::store::jobs::{Hook, Job, NewJob, Status, Target};
+use crate::store::jobs::{Cancelled, Hook, Job, NewJob, Status, Target};
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Extension, Path, Query, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
@@ -59,7 +59,7 @@ pub(crate) fn routes() -> Router<Shared> {
         .route("/v1/process/audio/{id}", put(recording))
         .route("/v1/process/video/{id}", put(recording))
         .merge(json)
-        .route("/v1/job/{id}", get(job))
+        .route("/v1/job/{id}", get(job).delete(cancel))
         .route("/v1/webhooks", get(webhooks))
         .route("/v1/webhooks/{id}/retry", post(retry))
 }
@@ -421,11 +421,34 @@ async fn job(State(shared): State<Shared>, account: Account, path: Path<String>)
     }
 }
 
+/// Ends a job that waits or runs, and removes what it has made.
+async fn cancel(State(shared): State<Shared>, account: Account, path: Path<String>) -> Response {
+    let cancelled = shared.jobs.store.cancel(account.0, path.0, clock::now());
+    match cancelled.await {
+        Ok(Cancelled::Done) => {
+            shared.jobs.wake();
+            let message = "The job is cancelled. What it has made is being removed.";
+            (StatusCode::ACCEPTED, Json(json!({ "message": message }))).into_response()
+        }
+        Ok(Cancelled::Ended(status)) => {
+            let message = format!(
+                "The job has ended already ({}). DELETE /v1/conversations/{{id}} deletes its \
+                 conversation.",
+                status.as_str()
+            );
+            error(StatusCode::CONFLICT, &message)
+        }
+        Ok(Cancelled::Unknown) => error(StatusCode::NOT_FOUND, "No job with this id is known."),
+        Err(reason) => failed(&reason),
+    }
+}
+
 /// Returns a job as its client sees it: `id` and `status` as the reference has them, and more.
 fn shown(job: &Job, now: Option<i64>, hooks: &[Hook]) -> Value {
     // The public samples take every status but `in_progress` for the end of a job.
     let status = match job.status {
         Status::Scheduled => Status::InProgress,
+        Status::Cancelled => Status::Failed,
         status => status,
     };
     let mut shown = json!({
@@ -449,6 +472,9 @@ fn shown(job: &Job, now: Option<i64>, hooks: &[Hook]) -> Value {
             Some(Kind::Said(count)) => json!({"messages": done, "of": count}),
             _ => json!({"audioSeconds": done as f64 / 1e9}),
         };
+    }
+    if job.status == Status::Cancelled {
+        shown["message"] = "it was cancelled; what it has made is being removed".into();
     }
     if let Some(why) = &job.result {
         shown["message"] = why.as_str().into();

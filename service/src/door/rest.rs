@@ -7,6 +7,7 @@
 //! any length, because it is read and sent in pieces. So no client makes the service hold
 //! a whole list.
 
+use crate::conversation::entry::Body as Noted;
 use crate::door::asked::{Own, Readable, Sent};
 use crate::door::handshake::{Account, beyond_share};
 use crate::door::http::{Shared, error, later, unavailable};
@@ -443,32 +444,28 @@ async fn rename(
         "Member with id: {member} for conversationId: {id} updated successfully! The update \
          should be reflected in all messages and insights along with this conversation"
     );
+    let name = name.map(|name| shared.config.redaction.name(&name));
     let change = Change { name, email };
-    let renamed = shared
-        .records
-        .rename(whose.clone(), member.clone(), change.clone());
-    match renamed.await {
-        Ok(true) => {}
-        Ok(false) => {
+    let renamed = shared.records.rename(whose.clone(), member, change);
+    let entry = match renamed.await {
+        Ok(Some(entry)) => entry,
+        Ok(None) => {
             return error(
                 StatusCode::NOT_FOUND,
                 "No conversation with this id and member is known.",
             );
         }
         Err(reason) => return failed(&reason),
-    }
+    };
     // The rename may wait for the hub's locks, and an async task must not wait for a lock.
     let hub = Arc::clone(&shared.hub);
     let told = shared.hub.workers.run(move || {
-        let Change { name, email } = change;
-        let (account, conversation) = (&whose.account, whose.conversation);
-        hub.rename(
-            account,
-            conversation,
-            &member,
-            name.as_deref(),
-            email.as_deref(),
-        );
+        let speakers = match &entry.body {
+            Noted::Renamed(speaker) => std::slice::from_ref(speaker),
+            _ => &[],
+        };
+        let entries = std::slice::from_ref(&entry);
+        hub.attributed(&whose.account, whose.conversation, speakers, entries);
     });
     match told.await {
         Ok(()) => unhonoured.tell(Json(json!({ "message": answer })).into_response()),

@@ -7,6 +7,7 @@ use crate::door::asked::{Own, Sent};
 use crate::door::http::{Shared, error};
 use crate::door::rest::{failed, undone, unknown};
 use crate::door::unhonoured::Unhonoured;
+use crate::hearing::masking::{Names, RedactionPolicy};
 use crate::store::speakers::{Attribute, Attributed};
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
@@ -26,8 +27,9 @@ pub(crate) fn routes() -> Router<Shared> {
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
 }
 
-/// Reads the turns of a body, or returns what is wrong with it.
-fn turns(body: &[u8], longest: usize) -> Result<Turns, String> {
+/// Reads the turns of a body, without what is hidden of the names of users, or returns what is
+/// wrong with it.
+fn turns(body: &[u8], longest: usize, policy: &RedactionPolicy) -> Result<Turns, String> {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let events = body["speakerEvents"].as_array();
     let events = events.filter(|events| (1..=MOST_EVENTS).contains(&events.len()));
@@ -37,9 +39,11 @@ fn turns(body: &[u8], longest: usize) -> Result<Turns, String> {
              `type`, `user` and `offset`."
         ));
     };
+    let mut names = Names::new(policy);
     let events = events.iter().enumerate().map(|(index, sent)| {
         let event = SpeakerEvent::read(sent, longest);
-        let event = event.map_err(|why| format!("speakerEvents[{index}]: {why}."))?;
+        let mut event = event.map_err(|why| format!("speakerEvents[{index}]: {why}."))?;
+        event.user.name = names.shown(event.user.name);
         match event.at {
             At::Offset(at) => Ok((at, event)),
             At::Wall(_) | At::Now => Err(format!(
@@ -56,7 +60,8 @@ async fn attribute(State(shared): State<Shared>, Own(whose): Own, Sent(body): Se
     let limits = &shared.config.limits;
     let sent = serde_json::from_slice(&body).unwrap_or_default();
     let unhonoured = Unhonoured::body(&sent, &["speakerEvents"]);
-    let attribution = match turns(&body, limits.text) {
+    let policy = &shared.config.redaction;
+    let attribution = match turns(&body, limits.text, policy) {
         Ok(turns) => Attribute {
             turns,
             zero: None,
@@ -86,9 +91,7 @@ async fn attribute(State(shared): State<Shared>, Own(whose): Own, Sent(body): Se
     // The conversation's locks may have to be waited for, which an async task must not do.
     let hub = Arc::clone(&shared.hub);
     let told = shared.hub.workers.run(move || {
-        if let Some(running) = hub.running(&whose.account, whose.conversation) {
-            running.attributed(&speakers, &entries);
-        }
+        hub.attributed(&whose.account, whose.conversation, &speakers, &entries);
     });
     match told.await {
         Ok(()) => unhonoured.tell(Json(json!({ "message": done })).into_response()),

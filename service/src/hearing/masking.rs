@@ -12,6 +12,7 @@ use crate::analysis::redaction::{Kind, Redaction, Redactor};
 use crate::conversation::entry::{Entity, Message, Transcribed};
 use crate::hearing::recognizer::RecognisedWord;
 use serde_json::{Map, Value};
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -61,6 +62,21 @@ impl RedactionPolicy {
         others.text(name)
     }
 
+    /// Returns what is hidden of a stream that asks for this itself.
+    pub(crate) fn of_stream(&self, asked: &Asked) -> Self {
+        Self {
+            redaction: match asked.redact {
+                true => self.redaction.with_all_kinds(),
+                false => self.redaction.clone(),
+            },
+            replacement: asked
+                .replacement
+                .as_ref()
+                .unwrap_or(&self.replacement)
+                .clone(),
+        }
+    }
+
     /// Returns the metadata of a conversation with texts from which is taken what is to be
     /// hidden. Keys stay.
     pub(crate) fn metadata(&self, metadata: Map<String, Value>) -> Map<String, Value> {
@@ -69,6 +85,31 @@ impl RedactionPolicy {
             other => (key, other),
         };
         metadata.into_iter().map(masked).collect()
+    }
+}
+
+/// Takes what is to be hidden out of many names, each of which may come often.
+#[derive(Debug)]
+pub(crate) struct Names<'a> {
+    policy: &'a RedactionPolicy,
+    shown: HashMap<String, String>,
+}
+
+impl<'a> Names<'a> {
+    pub(crate) fn new(policy: &'a RedactionPolicy) -> Self {
+        let shown = HashMap::new();
+        Self { policy, shown }
+    }
+
+    /// Returns a name as it may be shown.
+    pub(crate) fn shown(&mut self, name: Option<String>) -> Option<String> {
+        let name = name?;
+        if self.policy.redaction.is_empty() {
+            return Some(name);
+        }
+        let shown = self.shown.entry(name);
+        let shown = shown.or_insert_with_key(|name| self.policy.name(name));
+        Some(shown.clone())
     }
 }
 
@@ -130,18 +171,13 @@ impl Masked {
 impl Masking {
     /// Begins a stream. It hides what the service hides, and what it asks for itself.
     /// `resumed` says that the stream goes on after a loss.
-    pub(crate) fn new(policy: &RedactionPolicy, asked: Asked, resumed: bool) -> Self {
-        let redaction = match asked.redact {
-            true => policy.redaction.with_all_kinds(),
-            false => policy.redaction.clone(),
-        };
-        let hides = !redaction.is_empty();
+    pub(crate) fn new(policy: &RedactionPolicy, asked: &Asked, resumed: bool) -> Self {
+        let own = policy.of_stream(asked);
+        let hides = !own.redaction.is_empty();
         Self {
-            hide: hides.then(|| Redactor::new(Arc::new(redaction), resumed)),
+            hide: hides.then(|| Redactor::new(Arc::new(own.redaction), resumed)),
             identify: asked.identify.then(|| policy.redaction.with_all_kinds()),
-            replacement: asked
-                .replacement
-                .unwrap_or_else(|| policy.replacement.clone()),
+            replacement: own.replacement,
         }
     }
 
@@ -390,7 +426,7 @@ mod tests {
 
     #[test]
     fn hidden_words_become_one_that_lasts_as_long() {
-        let mut masking = Masking::new(&RedactionPolicy::default(), asked(), false);
+        let mut masking = Masking::new(&RedactionPolicy::default(), &asked(), false);
         let masked = masking.last(&words("call 555 123 4567. thanks"), 0).words;
         assert_eq!(texts(&masked), ["call", "*.", "thanks"]);
         assert_eq!(masked[1].start, Duration::from_secs(1));
@@ -399,7 +435,7 @@ mod tests {
 
     #[test]
     fn the_rest_of_a_number_is_hidden_when_its_beginning_was_told_before() {
-        let mut masking = Masking::new(&RedactionPolicy::default(), asked(), false);
+        let mut masking = Masking::new(&RedactionPolicy::default(), &asked(), false);
         let all = words("my number is five five five one two three four thanks");
         let masked = masking.last(&all, 6).words;
         assert_eq!(texts(&masked), ["*", "thanks"]);
@@ -407,7 +443,7 @@ mod tests {
 
     #[test]
     fn nothing_changes_where_nothing_is_to_be_hidden() {
-        let mut masking = Masking::new(&RedactionPolicy::default(), Asked::default(), false);
+        let mut masking = Masking::new(&RedactionPolicy::default(), &Asked::default(), false);
         let all = words("call 555 123 4567");
         assert_eq!(masking.last(&all, 0).words, all);
         assert_eq!(masking.interim(&all, 2), (all.clone(), 2));
@@ -415,7 +451,7 @@ mod tests {
 
     #[test]
     fn an_interim_has_fewer_settled_words_than_hidden_ones_came_before() {
-        let masking = Masking::new(&RedactionPolicy::default(), asked(), false);
+        let masking = Masking::new(&RedactionPolicy::default(), &asked(), false);
         let (shown, stable) = masking.interim(&words("call five five five one two"), 6);
         let shown: Vec<&str> = shown.iter().map(|word| word.text.as_str()).collect();
         assert_eq!((shown, stable), (vec!["call", "****"], 1));

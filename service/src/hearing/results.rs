@@ -249,10 +249,18 @@ impl ResultWriter {
         }
     }
 
+    /// Returns the speaker of the audio, as it is called now: the Conversation API may have
+    /// given it another name.
+    fn speaker(&self) -> Speaker {
+        let state = self.conversation.state();
+        let known = state.participants.by_id(&self.speaker.id);
+        known.unwrap_or(&self.speaker).clone()
+    }
+
     /// Returns the speaker of these words.
     fn speaker_of(&self, words: &[RecognisedWord]) -> Speaker {
         if self.turns.is_empty() {
-            return self.speaker.clone();
+            return self.speaker();
         }
         let times = words
             .iter()
@@ -260,9 +268,12 @@ impl ResultWriter {
         let user = self.turns.owner(times);
         let speaker = user.and_then(|user| {
             let mut state = self.conversation.state();
-            state.participants.resolve(&user, self.most_speakers)
+            // The event has the name of its time.
+            let known = user.id.as_deref();
+            let known = known.and_then(|id| state.participants.by_id(id).cloned());
+            known.or_else(|| state.participants.resolve(&user, self.most_speakers))
         });
-        speaker.unwrap_or_else(|| self.speaker.clone())
+        speaker.unwrap_or_else(|| self.speaker())
     }
 
     /// Splits words where another speaker begins, at the ends of sentences.
@@ -271,7 +282,7 @@ impl ResultWriter {
         words: &[RecognisedWord],
         punctuated: bool,
     ) -> Vec<(Range<usize>, Speaker)> {
-        let all = || vec![(0..words.len(), self.speaker.clone())];
+        let all = || vec![(0..words.len(), self.speaker())];
         if self.turns.is_empty() {
             return all();
         }
@@ -796,6 +807,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::conversation::hub::tests::key;
     use crate::conversation::hub::{Hub, SocketSlot};
+    use crate::conversation::participants::Called;
     use crate::outbox::{Frame, Outbox};
     use tokio::sync::mpsc;
 
@@ -813,7 +825,7 @@ pub(crate) mod tests {
             .conversation
             .state()
             .participants
-            .speaker(None, None, 9);
+            .speaker(Called::default(), 9);
         let wanted = Wanted {
             options: AnalyzerOptions::default(),
             trackers: hub.phrasebook.get(Vec::new()).expect("room"),

@@ -9,13 +9,14 @@
 //! to the log of their conversation under a stream named like the job, so a job that was killed
 //! goes on behind its last entry. Webhooks are rows too, and [`webhook`] delivers them.
 //!
-//! What is decided without I/O stands apart: [`request`], [`retry`], [`pcm`], [`signature`] and
-//! the rules of [`address`].
+//! What is decided without I/O stands apart: [`request`], [`retry`], [`lanes`], [`pcm`],
+//! [`signature`] and the rules of [`address`].
 
 pub(crate) mod address;
 mod cut;
 pub(crate) mod decode;
 pub(crate) mod fetch;
+pub(crate) mod lanes;
 pub(crate) mod pcm;
 pub(crate) mod recording;
 pub(crate) mod request;
@@ -23,6 +24,7 @@ pub(crate) mod retry;
 pub(crate) mod scheduler;
 pub(crate) mod settings;
 pub(crate) mod signature;
+mod spell;
 pub(crate) mod spool;
 pub(crate) mod text;
 pub(crate) mod web;

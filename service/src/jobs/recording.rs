@@ -20,9 +20,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 use symbl_protocol::{Encoding, StreamFormat};
+use tokio::time::timeout;
 
 /// How often it is noted how far a job is.
 const NOTED: Duration = Duration::from_secs(5);
+
+/// How long a stream may take to end that was abandoned.
+const LONGEST_END: Duration = Duration::from_secs(10);
 
 /// A stream of recognition.
 struct Lane {
@@ -70,7 +74,13 @@ pub(crate) async fn run(
         samples: 0,
         noted: Instant::now(),
     };
-    let ended = heard.all(decoder).await;
+    let ended = tokio::select! {
+        ended = heard.all(decoder) => ended,
+        () = run.cancelled() => {
+            heard.abandon().await;
+            Err(JobError::Cancelled)
+        }
+    };
     if !matches!(ended, Err(JobError::Later(_))) {
         heard.lanes.into_iter().for_each(|lane| lane.seat.leave());
     }
@@ -211,6 +221,17 @@ impl Heard<'_> {
             self.lanes.push(Lane { seat, stream, skip });
         }
         Ok(())
+    }
+
+    /// Ends the streams without their last results, and waits until they append no more.
+    async fn abandon(&mut self) {
+        for lane in &self.lanes {
+            lane.stream.abandon();
+        }
+        for lane in &mut self.lanes {
+            // A recogniser may be in the middle of an utterance.
+            let _ = timeout(LONGEST_END, lane.stream.done()).await;
+        }
     }
 
     /// Waits for the last results.

@@ -84,7 +84,7 @@ pub(crate) fn masked(mut messages: Vec<Message>, policy: &RedactionPolicy) -> Ve
         return messages;
     }
     let (_, speakers, placed) = place(&messages, 0);
-    let begin = |_: &Person| Masking::new(policy, Asked::default(), false);
+    let begin = |_: &Person| Masking::new(policy, &Asked::default(), false);
     let mut maskings: Vec<Masking> = speakers.iter().map(begin).collect();
     for (message, placed) in messages.iter_mut().zip(&placed) {
         if let Some(masking) = maskings.get_mut(placed.speaker) {
@@ -134,7 +134,13 @@ pub(crate) async fn run(
         tell: Some(tell),
     };
     pool.spawn(Box::new(work), BULK_LAG);
-    let ended = told.await;
+    let ended = tokio::select! {
+        ended = told => ended,
+        () = run.cancelled() => {
+            seats.into_iter().for_each(Seat::leave);
+            return Err(JobError::Cancelled);
+        }
+    };
     seats.iter_mut().for_each(Seat::drain);
     let ended = match ended {
         Ok(Ok(())) => Ok(()),

@@ -7,6 +7,7 @@ use crate::conversation::attribution::SharedTurns;
 use crate::conversation::form::Recipient;
 use crate::conversation::hub::{ConversationKey, Hub, Leave, SocketSlot};
 use crate::conversation::log::StreamPosition;
+use crate::conversation::participants::Called;
 use crate::hearing::masking::{Asked, Masking, RedactionPolicy};
 use crate::hearing::results::{ResultWriter, Speaking, Wanted};
 use crate::jobs::request::{JobRequest, Options, Person};
@@ -18,7 +19,7 @@ use crate::trackers::{self, KeptTracker, TrackerError};
 use std::sync::Arc;
 use std::time::Duration;
 use symbl_protocol::InsightType;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// How long the conversation of a job waits for the service to come back.
 const KEEP: Duration = Duration::from_secs(1800);
@@ -35,6 +36,9 @@ pub(crate) enum JobError {
     /// The service ends, or cannot store anything at the moment: the job goes on later.
     #[error("{0}")]
     Later(String),
+    /// Its client has cancelled it.
+    #[error("it was cancelled")]
+    Cancelled,
 }
 
 impl JobError {
@@ -56,6 +60,18 @@ pub(crate) struct Run {
     redaction: RedactionPolicy,
     trackers: Arc<Compiled>,
     tracker_ids: Vec<(String, String)>,
+    cancelled: Cancel,
+}
+
+/// Becomes `true` when the client has cancelled a job.
+pub(crate) type Cancel = watch::Receiver<bool>;
+
+/// Waits until a job is cancelled.
+pub(crate) async fn cancelled(mut cancel: Cancel) {
+    // Without a sender nobody can cancel it any more.
+    if cancel.wait_for(|cancelled| *cancelled).await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }
 
 /// The place of one of its speakers. To be left when the job ends.
@@ -95,6 +111,7 @@ impl Run {
         request: JobRequest,
         limits: Limits,
         redaction: RedactionPolicy,
+        cancelled: Cancel,
     ) -> Result<Self, JobError> {
         let kept = kept(&hub, &job.account, &request.options).await?;
         let (trackers, tracker_ids) = trackers::beside(kept, request.options.own_trackers());
@@ -109,7 +126,13 @@ impl Run {
             request,
             limits,
             redaction,
+            cancelled,
         })
+    }
+
+    /// Waits until the job is cancelled.
+    pub(crate) async fn cancelled(&self) {
+        cancelled(self.cancelled.clone()).await;
     }
 
     /// Takes a seat in the conversation for a speaker, whose part of the job is the stream
@@ -135,11 +158,13 @@ impl Run {
         let slot = joined.await.map_err(JobError::later)?;
         let slot = slot.ok_or_else(|| JobError::failed("its conversation was deleted"))?;
         let mut state = slot.conversation.state();
-        let speaker = state.participants.speaker(
-            person.user_id.as_deref(),
-            person.name.as_deref(),
-            self.limits.speakers,
-        );
+        // What is hidden of a name is not in the request any more.
+        let called = Called {
+            user_id: person.user_id.as_deref(),
+            name: person.name.as_deref(),
+            written: person.name.as_deref(),
+        };
+        let speaker = state.participants.speaker(called, self.limits.speakers);
         drop(state);
         let Some(speaker) = speaker else {
             let most = self.limits.speakers;
@@ -153,7 +178,7 @@ impl Run {
         // The words before are not known of a job that goes on from some place on.
         let resumed = job.attempt > 1 || position > 0;
         let wanted = Wanted {
-            masking: Masking::new(&self.redaction, Asked::default(), resumed),
+            masking: Masking::new(&self.redaction, &Asked::default(), resumed),
             options: AnalyzerOptions {
                 insight_types: vec![
                     InsightType::Question,

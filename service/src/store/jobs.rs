@@ -17,14 +17,17 @@ pub(crate) enum Status {
     InProgress,
     Completed,
     Failed,
+    /// Its client has cancelled it, and what it has made is being removed.
+    Cancelled,
 }
 
 impl Status {
-    const ALL: [Self; 4] = [
+    const ALL: [Self; 5] = [
         Self::Scheduled,
         Self::InProgress,
         Self::Completed,
         Self::Failed,
+        Self::Cancelled,
     ];
 
     /// Returns the word of the API for it.
@@ -34,6 +37,7 @@ impl Status {
             Self::InProgress => "in_progress",
             Self::Completed => "completed",
             Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
         }
     }
 
@@ -96,11 +100,47 @@ pub(crate) struct NewHook {
     pub(crate) body: String,
 }
 
+/// Who gets webhooks: a host, for an account.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Receiver {
+    pub(crate) account: String,
+    /// Scheme, host and port, as the address has them, in lower case.
+    pub(crate) host: String,
+}
+
+impl Receiver {
+    /// Returns the receiver of webhooks of an account to this address. The address ends where
+    /// its path, query or fragment begins: what follows may be a secret.
+    pub(crate) fn of(account: &str, url: &str) -> Self {
+        let host = url.find("://").map_or(0, |at| at + 3);
+        let path = url.get(host..).and_then(|rest| rest.find(['/', '?', '#']));
+        let end = path.map_or(url.len(), |path| host + path);
+        Self {
+            account: account.to_owned(),
+            host: url.get(..end).unwrap_or_default().to_lowercase(),
+        }
+    }
+}
+
+/// Which webhooks may be begun.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Room {
+    /// So many at most, so many of them of a receiver, and so many of an account.
+    pub(crate) most: usize,
+    pub(crate) most_of_receiver: usize,
+    pub(crate) most_of_account: usize,
+    /// None of these receivers and accounts.
+    pub(crate) full: Vec<Receiver>,
+    pub(crate) full_accounts: Vec<String>,
+}
+
 /// A webhook as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Hook {
     /// A UUID: the idempotency key.
     pub(crate) id: String,
+    /// The account of the job.
+    pub(crate) account: String,
     pub(crate) job: String,
     pub(crate) url: String,
     pub(crate) body: String,
@@ -121,6 +161,26 @@ pub(crate) enum Attempted {
         error: String,
         due: Option<i64>,
     },
+}
+
+/// What became of a wish to cancel a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cancelled {
+    /// The account has no such job.
+    Unknown,
+    /// It has ended before.
+    Ended(Status),
+    Done,
+}
+
+/// What is left to remove of a cancelled job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Retracted {
+    /// The conversation is the job's alone, so all of it is to be deleted.
+    Whole,
+    /// More of what it has said in its conversation.
+    More,
+    Nothing,
 }
 
 /// What a job works on.
@@ -170,8 +230,22 @@ pub(crate) trait JobStore: Send + Sync {
     /// Ends an unfinished job. Returns `false` if it has ended before.
     fn finish(&self, id: String, end: JobEnd, now: i64, hook: Option<NewHook>) -> Answer<'_, bool>;
 
-    /// Returns webhooks that are due at `now`, but none of `busy`, and when the next one is.
-    fn due(&self, now: i64, busy: Vec<String>) -> Answer<'_, (Vec<Hook>, Option<i64>)>;
+    /// Cancels an unfinished job: it is not begun any more, and nothing is kept of its request.
+    fn cancel(&self, account: String, id: String, now: i64) -> Answer<'_, Cancelled>;
+
+    /// Returns cancelled jobs of which something is left to remove here.
+    fn cancelled(&self) -> Answer<'_, Vec<Job>>;
+
+    /// Removes some of what a cancelled job has said in a conversation that is not its alone,
+    /// from the log too.
+    fn retract(&self, job: String) -> Answer<'_, Retracted>;
+
+    /// Forgets a cancelled job, with its webhooks.
+    fn forget(&self, job: String) -> Answer<'_, ()>;
+
+    /// Returns webhooks that are due at `now` and for which there is room, but none of `busy`,
+    /// the longest due first, and when the next one is for which there may be room.
+    fn due(&self, now: i64, busy: Vec<String>, room: Room) -> Answer<'_, (Vec<Hook>, Option<i64>)>;
 
     /// Notes an attempt to deliver a webhook.
     fn attempted(&self, id: String, attempted: Attempted) -> Answer<'_, ()>;

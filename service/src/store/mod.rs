@@ -25,6 +25,7 @@ pub(crate) mod speakers;
 pub(crate) mod sqlite;
 
 use crate::clock::{nanos, steady};
+use crate::conversation::entry::Entry;
 use crate::conversation::log::Log;
 use crate::metrics::{ClusterCounts, Counts};
 use crate::trackers::TrackerStore;
@@ -35,6 +36,7 @@ use notes::Notes;
 use retention::Retention;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a read waits for other reads, before it is refused as busy.
@@ -159,9 +161,15 @@ pub(crate) trait Records: Send + Sync {
     /// Lists entities, each with its places.
     fn entities(&self, whose: Whose) -> Answer<'_, Option<Piece>>;
 
-    /// Gives a member another name, another address or both, and appends that to the log.
-    /// Returns `false` if the account has no such conversation, or it has no such member.
-    fn rename(&self, whose: Whose, member: String, change: Change) -> Answer<'_, bool>;
+    /// Gives a member another name, another address or both, and appends that to the log, also
+    /// of a conversation that is over. Returns the entry, or `None` if the account has no such
+    /// conversation, or it has no such member.
+    fn rename(
+        &self,
+        whose: Whose,
+        member: String,
+        change: Change,
+    ) -> Answer<'_, Option<Arc<Entry>>>;
 
     /// Deletes a conversation in parts, so that entries of other conversations are written
     /// in between. [`purge`](Self::purge) removes its words from the files.

@@ -83,23 +83,28 @@ pub async fn call(server: &Server, name: &str, request: &Value) -> (String, Vec<
     (id, client.rest().await)
 }
 
-/// Fails if a secret is in these bytes, in any case of letters. Digits inside of a longer
+/// Returns what is around a secret in a text, in any case of letters. Digits inside of a longer
 /// number or of an id are no secret.
-pub fn has_no_secret(what: &str, bytes: &[u8]) {
-    let text = String::from_utf8_lossy(bytes).to_lowercase();
+pub fn found(text: &str, secret: &str) -> Option<String> {
+    let text = text.to_lowercase();
     let is_of_id = |c: char| c.is_ascii_hexdigit() || c == '-';
+    let is_number = secret.starts_with(|c: char| c.is_ascii_digit());
+    let found = text.match_indices(secret).find(|(at, _)| {
+        let before = text[..*at].ends_with(is_of_id);
+        let behind = text[at + secret.len()..].starts_with(is_of_id);
+        !is_number || !before && !behind
+    });
+    found.map(|(at, _)| {
+        let from = text.floor_char_boundary(at.saturating_sub(80));
+        text[from..text.ceil_char_boundary(at + 40)].to_owned()
+    })
+}
+
+/// Fails if a secret is in these bytes.
+pub fn has_no_secret(what: &str, bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
     for secret in SECRETS {
-        let is_number = secret.starts_with(|c: char| c.is_ascii_digit());
-        let found = text.match_indices(secret).find(|(at, _)| {
-            let before = text[..*at].ends_with(is_of_id);
-            let behind = text[at + secret.len()..].starts_with(is_of_id);
-            !is_number || !before && !behind
-        });
-        let found = found.map(|(at, _)| {
-            let from = text.floor_char_boundary(at.saturating_sub(80));
-            text[from..text.ceil_char_boundary(at + 40)].to_owned()
-        });
-        assert_eq!(found, None, "{secret} is in {what}");
+        assert_eq!(found(&text, secret), None, "{secret} is in {what}");
     }
 }
 

@@ -105,6 +105,15 @@ pub struct Message<'a> {
     pub phrases: Option<&'a [String]>,
 }
 
+/// A speaker that was corrected, and the messages that are of this speaker since.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Corrected<'a> {
+    /// The speaker with the name and the address that count now.
+    pub from: Person<'a>,
+    /// Ids of the messages. Empty if only the name or the address is new.
+    pub message_ids: &'a [String],
+}
+
 /// Polarities further from 0 than this are positive or negative.
 const NEUTRAL: f64 = 0.3;
 
@@ -117,6 +126,14 @@ pub fn analytics_response(analytics: Value) -> String {
         response.extend(members);
     }
     Value::Object(response).to_string()
+}
+
+/// Returns a correction of who said messages that were told before.
+pub fn speaker_response(corrected: &[Corrected<'_>]) -> String {
+    let speakers = corrected
+        .iter()
+        .map(|one| json!({"from": shape::person(&one.from), "messageIds": one.message_ids}));
+    json!({"type": "speaker_response", "speakers": speakers.collect::<Vec<_>>()}).to_string()
 }
 
 /// Returns the sentiment that a polarity suggests: `negative`, `neutral` or `positive`.

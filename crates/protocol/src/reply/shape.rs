@@ -169,7 +169,7 @@ pub(super) fn gather<T: Copy, K: PartialEq>(
     groups
 }
 
-fn person(person: &Person<'_>) -> Value {
+pub(super) fn person(person: &Person<'_>) -> Value {
     present([
         ("id", person.id),
         ("name", person.name),

@@ -3,6 +3,7 @@
 use super::*;
 use crate::conversation::entry::{Body, Speaker};
 use crate::conversation::memory::MemoryLog;
+use crate::conversation::participants::Called;
 use crate::metrics::{Counts, Kept, Refused};
 use crate::outbox::Outbox;
 use crate::trackers::MemoryTrackers;
@@ -182,7 +183,7 @@ async fn a_wait_for_one_conversation_delays_no_other_conversation() {
         drop(hub.try_join(&key("other"), &Outbox::new(8).0.into(), false, false));
         drop(hub.try_join(&key("new"), &Outbox::new(8).0.into(), false, false));
         let number = other.parse().expect("a number");
-        hub.rename("", number, "nobody", None, None);
+        hub.attributed("", number, &[], &[]);
     }));
     let done = told.recv_timeout(Duration::from_secs(60));
     drop(state);
@@ -211,7 +212,14 @@ async fn conversations_that_wait_have_a_bound_in_bytes() {
         for speaker in 0..100 {
             let id = speaker.to_string();
             let mut state = slot.conversation.state();
-            let known = state.participants.speaker(Some(&id), Some(&name), 1000);
+            let known = state.participants.speaker(
+                Called {
+                    user_id: Some(&id),
+                    name: Some(&name),
+                    written: Some(&name),
+                },
+                1000,
+            );
             assert!(known.is_some());
         }
         keep(&slot, Duration::from_secs(1000));

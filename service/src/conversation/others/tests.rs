@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::clock::ConversationClock;
+use crate::conversation::attribution::Attribution;
 use crate::conversation::bus::exchange::Exchange;
 use crate::conversation::bus::tests::interim;
 use crate::conversation::entry::{Body, Sent, Transcribed};
@@ -55,6 +56,10 @@ struct Plain;
 impl Form for Plain {
     fn said(&self, said: &Transcribed) -> Rendered {
         vec![(Audience::All, format!("final {}", said.text).into())]
+    }
+
+    fn attributed(&self, _: &[Attribution]) -> Rendered {
+        Vec::new()
     }
 
     fn live(&self, live: &Live<'_>) -> Rendered {

@@ -380,6 +380,8 @@ impl Door {
         if let Some(opening) = parts.extensions.get::<Opening>() {
             opening.end();
         }
+        let name = about.name.take();
+        about.name = name.map(|name| self.redaction.name(&name));
         let entered = self.admit(socket, about.token.take());
         let pass = entered.inspect_err(|denied| {
             self.metrics.refused.count(match denied {

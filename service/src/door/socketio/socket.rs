@@ -372,6 +372,7 @@ impl Visitor {
             return Ok(Err(refusal));
         }
         let account = &self.pass.access.account;
+        let title = title.map(|title| self.door.redaction.text(&title));
         match self.door.sessions.create(account, title).await {
             Ok(session) => {
                 tracing::info!(

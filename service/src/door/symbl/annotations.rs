@@ -14,6 +14,7 @@ use crate::conversation::entry::Speaker;
 use crate::conversation::form::Audience;
 use crate::door::bookmarks::{full, mark, masked};
 use crate::door::rest::digits;
+use crate::hearing::masking::{Names, RedactionPolicy};
 use crate::store::bookmarks::{Mark, Marked};
 use crate::store::speakers::{Attribute, Attributed};
 use crate::store::{StoreError, Whose};
@@ -39,6 +40,8 @@ pub(super) struct Mixed {
     pub(super) clock: AudioClock,
     /// The speaker that the start request named.
     pub(super) speaker: Speaker,
+    /// What is hidden of the names of speakers.
+    pub(super) policy: RedactionPolicy,
 }
 
 /// Reads the events of a message, or returns what is wrong with it.
@@ -162,7 +165,10 @@ impl SpeakerSocket {
         let conversation = &self.slot.conversation;
         let zero = mixed.clock.begun();
         let mut timed = Vec::with_capacity(events.len());
+        let policy = &mixed.policy;
+        let mut names = Names::new(policy);
         for mut event in events {
+            event.user.name = names.shown(event.user.name);
             let mut state = conversation.state();
             let speaker = state.participants.resolve(&event.user, limits.speakers);
             drop(state);
@@ -202,8 +208,14 @@ impl SpeakerSocket {
     /// Gives what was said since a time of the stream to its speakers.
     async fn attribute_again(&self, mixed: &Mixed, zero: i64, since: u64) {
         let since = i64::try_from(since).unwrap_or(i64::MAX);
+        let mut turns = mixed.turns.now();
+        // A speaker may have another name than in its event.
+        turns.call(|id| {
+            let state = self.slot.conversation.state();
+            state.participants.by_id(id).cloned()
+        });
         let attribution = Attribute {
-            turns: mixed.turns.now(),
+            turns,
             zero: Some(zero),
             since: zero.saturating_add(since),
             instead_of: Some(mixed.speaker.clone()),

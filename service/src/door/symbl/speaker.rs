@@ -34,6 +34,7 @@ use crate::conversation::entry::Speaker;
 use crate::conversation::form::Recipient;
 use crate::conversation::hub::{Leave, SocketSlot};
 use crate::conversation::log::StreamPosition;
+use crate::conversation::participants::Called;
 use crate::conversation::slot::SUPERSEDED;
 use crate::conversation::sockets::OpenSocket;
 use crate::door::symbl::annotations::{BOOKMARK, Mixed, SPEAKER_EVENT};
@@ -114,6 +115,15 @@ pub(crate) struct SpeakerSocket {
     last_activity: Instant,
     /// When the socket last came to have no stream.
     rests_since: Instant,
+}
+
+/// Returns what a request asks to be hidden.
+fn asked(request: &StartRequest) -> Asked {
+    Asked {
+        identify: request.identify_content,
+        redact: request.redact_content,
+        replacement: request.redaction_string.clone(),
+    }
 }
 
 impl SpeakerSocket {
@@ -396,15 +406,20 @@ impl SpeakerSocket {
         }
     }
 
-    /// Returns the speaker that the request names, if the conversation has room for it.
+    /// Returns the speaker that the request names, without what is hidden of the name, if the
+    /// conversation has room for it.
     fn speaker(&self, request: &StartRequest) -> Result<Speaker, String> {
         let limit = self.config.limits.speakers;
+        let policy = self.config.redaction.of_stream(&asked(request));
+        let written = request.speaker_name.as_deref();
+        let shown = written.map(|name| policy.name(name));
+        let called = Called {
+            user_id: request.speaker_user_id.as_deref(),
+            name: shown.as_deref(),
+            written,
+        };
         let mut state = self.slot.conversation.state();
-        let speaker = state.participants.speaker(
-            request.speaker_user_id.as_deref(),
-            request.speaker_name.as_deref(),
-            limit,
-        );
+        let speaker = state.participants.speaker(called, limit);
         speaker.ok_or_else(|| {
             format!("the conversation has {limit} speakers; start as one of them, or with another connection id")
         })
@@ -417,16 +432,13 @@ impl SpeakerSocket {
         trackers: Arc<Compiled>,
         tracker_ids: Vec<(String, String)>,
     ) -> ResultWriter {
-        let asked = Asked {
-            identify: request.identify_content,
-            redact: request.redact_content,
-            replacement: request.redaction_string.clone(),
-        };
+        let asked = asked(request);
+        let policy = &self.config.redaction;
         // The words before are not known of a stream that is sent again from some place on.
         let place = request.stream.as_ref();
         let resumed = place.is_some_and(|place| place.attempt > 1 || place.position > 0);
         let wanted = Wanted {
-            masking: Masking::new(&self.config.redaction, asked, resumed),
+            masking: Masking::new(policy, &asked, resumed),
             options: AnalyzerOptions {
                 insight_types: request.insight_types.clone(),
                 confidence_threshold: request.confidence_threshold.unwrap_or(0.5),
@@ -445,7 +457,10 @@ impl SpeakerSocket {
         let speaking = Speaking {
             speaker,
             timezone_offset: request.timezone_offset.unwrap_or(0),
-            title: request.meeting_title.clone(),
+            title: request
+                .meeting_title
+                .as_deref()
+                .map(|title| policy.of_stream(&asked).text(title)),
             stream_position: request.stream.as_ref().map(|stream| StreamPosition {
                 stream: stream.id.clone(),
                 attempt: stream.attempt,
@@ -469,6 +484,7 @@ impl SpeakerSocket {
             turns,
             clock,
             speaker: known,
+            policy: self.config.redaction.of_stream(&asked),
         });
         results
     }

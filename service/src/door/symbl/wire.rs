@@ -3,6 +3,7 @@
 //! The wire form of the Symbl Streaming API: entries of the log as messages.
 
 use crate::analysis::{self, sentiment};
+use crate::conversation::attribution::Attribution;
 use crate::conversation::entry::{Entity, Message, Speaker, TrackerMatch, Transcribed, Word};
 use crate::conversation::form::{Audience, Form, Live, Rendered};
 use crate::door::analytics::live_analytics;
@@ -52,6 +53,20 @@ impl Form for Symbl {
         }
         rendered.extend(all.into_iter().map(|text| (Audience::All, text.into())));
         rendered
+    }
+
+    fn attributed(&self, all: &[Attribution]) -> Rendered {
+        let ids: Vec<Vec<String>> = all
+            .iter()
+            .map(|one| one.messages.iter().map(ToString::to_string).collect())
+            .collect();
+        let corrected = all.iter().zip(&ids);
+        let corrected = corrected.map(|(one, message_ids)| reply::Corrected {
+            from: person(&one.speaker),
+            message_ids,
+        });
+        let text = reply::speaker_response(&corrected.collect::<Vec<_>>());
+        vec![(Audience::All, text.into())]
     }
 
     fn live(&self, live: &Live<'_>) -> Rendered {

@@ -175,7 +175,7 @@ fn an_account_finds_changes_and_deletes_its_own_conversations_only() {
                 email: None,
             };
             let renamed = store.rename(whose.clone(), "ada".to_owned(), change);
-            assert!(!renamed.await.expect("written"));
+            assert_eq!(renamed.await.expect("written"), None);
             let deleted = store.delete(whose).await.expect("written");
             assert_eq!(deleted, Deleted::Unknown);
         }
@@ -230,15 +230,21 @@ fn a_new_name_is_an_entry_and_is_told_with_what_was_said_before() {
             };
             store.rename(ours(1), member.to_owned(), change)
         };
-        assert!(!rename("eve", Some("Eve"), None).await.expect("written"));
+        assert_eq!(
+            rename("eve", Some("Eve"), None).await.expect("written"),
+            None
+        );
         assert_eq!(kinds(store, 1), ["opened", "member", "said"]);
-        assert!(rename("ada", Some("Ada"), None).await.expect("written"));
+        let first = rename("ada", Some("Ada"), None).await.expect("written");
+        assert_eq!(first.map(|entry| entry.seq), Some(4));
         // A member of the body that is left out changes nothing.
         let email = Some("ada@example.org");
-        assert!(rename("ada", None, email).await.expect("written"));
+        let second = rename("ada", None, email).await.expect("written");
         let expected = ["opened", "member", "said", "renamed", "renamed"];
         assert_eq!(kinds(store, 1), expected);
-        let last = read(store, 1).pop().map(|entry| entry.body.clone());
+        let last = read(store, 1).pop();
+        assert_eq!(last, second, "the entry is returned");
+        let last = last.map(|entry| entry.body.clone());
         let renamed = Speaker {
             name: Some("Ada".to_owned()),
             user_id: email.map(str::to_owned),
@@ -361,7 +367,7 @@ fn a_transcript_has_what_was_said_with_names_and_times_of_words() {
             email: None,
         };
         let renamed = store.rename(ours(1), "ada".to_owned(), change).await;
-        assert!(renamed.expect("written"));
+        assert!(renamed.expect("written").is_some());
         let transcript = store.transcript(ours(1)).await.expect("read");
         let transcript = transcript.expect("known");
         assert_eq!(transcript.title.as_deref(), Some("Talk"));

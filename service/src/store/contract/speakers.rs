@@ -119,6 +119,45 @@ fn messages_get_the_speakers_of_their_words_and_the_log_says_so() {
 }
 
 #[test]
+fn users_with_new_names_and_users_who_said_nothing_are_entries_too() {
+    with_each(async |store| {
+        let store = store.as_ref();
+        begin(store, 1, None);
+        speak(store, &speaker("ada"), &[0, 10]);
+        let first = turns(&[("bob", 0, 10), ("eve", 500, 501)]);
+        let told = attribute(store, all(first.clone())).await;
+        let silent = |name: &str| Attribution {
+            speaker: named(name),
+            messages: Vec::new(),
+        };
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert_eq!(told[1], Body::Attributed(vec![silent("eve")]));
+        assert_eq!(attribute(store, all(first)).await, []);
+        store.finish(1, 9, Box::new(|_| {}));
+        let user = User {
+            id: Some("id of eve".to_owned()),
+            name: Some("Eve Brown".to_owned()),
+            email: None,
+        };
+        let event = SpeakerEvent {
+            starts: true,
+            user,
+            at: At::Offset(900),
+        };
+        let again = || all(Turns::of(vec![(900, event.clone())]));
+        let renamed = Speaker {
+            name: Some("Eve Brown".to_owned()),
+            ..named("eve")
+        };
+        let told = attribute(store, again()).await;
+        assert_eq!(told, [Body::Renamed(renamed)], "behind the end, too");
+        let last = read(store, 1).pop().map(|entry| entry.body.clone());
+        assert_eq!(last, told.into_iter().next());
+        assert_eq!(attribute(store, again()).await, []);
+    });
+}
+
+#[test]
 fn a_stream_changes_its_own_messages_only_and_takes_them_back() {
     with_each(async |store| {
         let store = store.as_ref();

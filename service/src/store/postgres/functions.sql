@@ -534,24 +534,6 @@ BEGIN
     RETURN '{}';
 END $$;
 
--- Gives a member another name, another address or both: NULL if there is no such member.
-CREATE OR REPLACE FUNCTION symbl_rename_1(c bigint, whom text, new_name text, new_id text, at bigint)
-RETURNS bigint LANGUAGE plpgsql AS $$
-#variable_conflict use_column
-DECLARE
-    m member;
-BEGIN
-    PERFORM 1 FROM conversation WHERE id = c FOR NO KEY UPDATE;
-    UPDATE member SET name = coalesce(new_name, name), user_id = coalesce(new_id, user_id)
-    WHERE conversation = c AND id = whom RETURNING * INTO m;
-    IF NOT FOUND THEN
-        RETURN NULL;
-    END IF;
-    RETURN coalesce(symbl_append_1(c, at, 'renamed', jsonb_build_object('v', 1, 'entry',
-        jsonb_build_object('renamed', jsonb_strip_nulls(jsonb_build_object('id', m.id,
-            'user_id', m.user_id, 'name', m.name))))::text), 0);
-END $$;
-
 -- Declares the nodes gone that were not heard of for a lease before the time `as_of`.
 CREATE OR REPLACE FUNCTION symbl_gone_1(as_of bigint, lease bigint)
 RETURNS bigint LANGUAGE plpgsql AS $$

@@ -3,17 +3,19 @@
 //! The webhooks of jobs as rows.
 
 use super::StoreError;
-use super::link::Link;
+use super::link::{Link, Parameters};
 use super::log::{get, text, text_or_none};
 use super::text::put;
-use crate::store::jobs::{Hook, NewHook};
+use crate::store::jobs::{Hook, NewHook, Room};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-/// Most webhooks that are read at once.
-const MOST_DUE: i64 = 32;
+/// The columns of a webhook `w`.
+pub(super) const HOOK: &str = "w.id, w.job, w.url, w.body, w.attempts, w.due, w.error,
+    (SELECT j.account FROM job j WHERE j.id = w.job)";
 
-pub(super) const HOOK: &str = "w.id, w.job, w.url, w.body, w.attempts, w.due, w.error";
+/// The host of [`Receiver`].
+const HOST: &str = "lower(coalesce(substring(w.url FROM '^[^:]*://[^/?#]*'), ''))";
 
 /// No webhook of the same job comes before it.
 const IN_TURN: &str = "w.due IS NOT NULL AND NOT EXISTS (SELECT 1 FROM webhook e
@@ -29,6 +31,7 @@ pub(super) fn hook(row: &Row) -> Result<Hook, StoreError> {
         attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
         due: get(row, 5)?,
         error: text_or_none(row, 6)?,
+        account: text(row, 7)?,
     })
 }
 
@@ -48,23 +51,60 @@ pub(super) async fn tell(
         .map(drop)
 }
 
-/// Takes the webhooks that are due. Returns them, and when the next one is.
+/// Takes webhooks that are due and for which there is room. Returns them, and when the next one
+/// is for which there may be room.
 pub(super) async fn take_due(
     link: &mut Link,
     node: &str,
     now: i64,
     mut busy: Vec<String>,
+    room: &Room,
 ) -> Result<(Vec<Hook>, Option<i64>), StoreError> {
+    let accounts: Vec<String> = room.full.iter().map(|one| put(&one.account)).collect();
+    let hosts: Vec<String> = room.full.iter().map(|one| put(&one.host)).collect();
+    let full_accounts: Vec<String> = room.full_accounts.iter().map(|one| put(one)).collect();
+    let number = |most: usize| i64::try_from(most).unwrap_or(i64::MAX);
+    let most = number(room.most);
+    let each = number(room.most_of_receiver);
+    let of_account = number(room.most_of_account);
     let free = "(w.node IS NULL OR w.node = $1 OR NOT symbl_lives_1(w.node)) AND w.id <> ALL($2)";
-    let sql = format!(
-        "UPDATE webhook w SET node = $1 WHERE w.id IN (SELECT w.id FROM webhook w
-             WHERE {IN_TURN} AND {free} AND w.due <= $3 ORDER BY w.due, w.created LIMIT $4
-             FOR UPDATE SKIP LOCKED) RETURNING {HOOK}"
+    let fits = format!(
+        "j.account <> ALL($3) AND NOT EXISTS (SELECT 1 FROM unnest($4::text[], $5::text[])
+         AS f(account, host) WHERE f.account = j.account AND f.host = {HOST})"
     );
-    let rows = link.query(&sql, &[&node, &busy, &now, &MOST_DUE]).await?;
-    let due = rows.iter().map(hook).collect::<Result<Vec<Hook>, _>>()?;
-    busy.extend(due.iter().map(|hook| hook.id.clone()));
-    let sql = format!("SELECT min(w.due) FROM webhook w WHERE {IN_TURN} AND {free}");
-    let row = link.query_one(&sql, &[&node, &busy]).await?;
+    // A receiver has its first ones only, so that those of others are among the first of all.
+    let sql = format!(
+        "UPDATE webhook w SET node = $1 WHERE w.id IN (SELECT w.id FROM webhook w WHERE w.id IN (
+             SELECT id FROM (SELECT id, due, created, row_number() OVER (PARTITION BY account
+                     ORDER BY due, created) AS of_account FROM (
+                 SELECT w.id, w.due, w.created, j.account, row_number() OVER (
+                     PARTITION BY j.account, {HOST} ORDER BY w.due, w.created) AS of_receiver
+                 FROM webhook w JOIN job j ON j.id = w.job
+                 WHERE {IN_TURN} AND {free} AND {fits} AND w.due <= $6) each
+             WHERE of_receiver <= $7) all_due
+             WHERE of_account <= $8 ORDER BY due, created LIMIT $9)
+         AND {free} FOR UPDATE SKIP LOCKED) RETURNING {HOOK}"
+    );
+    let with: Parameters<'_> = &[
+        &node,
+        &busy,
+        &full_accounts,
+        &accounts,
+        &hosts,
+        &now,
+        &each,
+        &of_account,
+        &most,
+    ];
+    let rows = link.query(&sql, with).await?;
+    let mut due = rows.iter().map(hook).collect::<Result<Vec<Hook>, _>>()?;
+    due.sort_by_key(|hook| hook.due);
+    busy.extend(due.iter().map(|hook| put(&hook.id)));
+    let sql = format!(
+        "SELECT min(w.due) FROM webhook w JOIN job j ON j.id = w.job
+         WHERE {IN_TURN} AND {free} AND {fits}"
+    );
+    let with: Parameters<'_> = &[&node, &busy, &full_accounts, &accounts, &hosts];
+    let row = link.query_one(&sql, with).await?;
     Ok((due, get(&row, 0)?))
 }

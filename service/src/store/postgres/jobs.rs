@@ -15,9 +15,10 @@ use super::{Store, StoreError};
 use crate::conversation::log::StartRecord;
 use crate::store::Answer;
 use crate::store::jobs::{
-    Attempted, Hook, Job, JobEnd, JobStore, NewHook, NewJob, Status, Target, Work,
+    Attempted, Cancelled, Hook, Job, JobEnd, JobStore, NewHook, NewJob, Retracted, Room, Status,
+    Target, Work,
 };
-use crate::store::sqlite::jobs::OF_TEXT;
+use crate::store::sqlite::jobs::{OF_TEXT, RETRACTED};
 use crate::store::sqlite::labels::metadata;
 use crate::store::sqlite::record::{Record, from_sql};
 use tokio_postgres::Row;
@@ -156,6 +157,48 @@ async fn take(
     row.as_ref().map(job).transpose()
 }
 
+/// Removes some of what a cancelled job has said, as in SQLite.
+async fn retract(link: &mut Link, id: &str) -> Result<Retracted, StoreError> {
+    let sql = "SELECT c.id, c.connection = $1 AND NOT EXISTS (SELECT 1 FROM job o
+               WHERE o.conversation = c.id AND o.id <> $1)
+               FROM job j JOIN conversation c ON c.id = j.conversation WHERE j.id = $1
+               FOR NO KEY UPDATE OF c";
+    let Some(row) = link.query_opt(sql, &[&id]).await? else {
+        return Ok(Retracted::Nothing);
+    };
+    let (conversation, is_own): (i64, bool) = (get(&row, 0)?, get(&row, 1)?);
+    if is_own {
+        return Ok(Retracted::Whole);
+    }
+    let (first, behind) = (format!("{id}/"), format!("{id}0"));
+    let sql = "SELECT seq FROM entry WHERE conversation = $1 AND stream >= $2 AND stream < $3
+               LIMIT $4";
+    let rows = link
+        .query(sql, &[&conversation, &first, &behind, &RETRACTED])
+        .await?;
+    let entries = rows.iter().map(|row| get(row, 0));
+    let entries = entries.collect::<Result<Vec<i64>, _>>()?;
+    let sql = "DELETE FROM message WHERE conversation = $1 AND seq = ANY($2)";
+    link.execute(sql, &[&conversation, &entries]).await?;
+    let sql = "UPDATE entry SET kind = 'retracted', body = '{}', number = NULL, stream = NULL,
+               until = NULL WHERE conversation = $1 AND seq = ANY($2)";
+    link.execute(sql, &[&conversation, &entries]).await?;
+    if i64::try_from(entries.len()) == Ok(RETRACTED) {
+        return Ok(Retracted::More);
+    }
+    // Members that came with the job only.
+    let sql = "DELETE FROM member WHERE conversation = $1
+               AND id IN (SELECT member FROM stream
+                          WHERE conversation = $1 AND id >= $2 AND id < $3)
+               AND id NOT IN (SELECT member FROM stream
+                              WHERE conversation = $1 AND NOT (id >= $2 AND id < $3))
+               AND id NOT IN (SELECT speaker FROM message WHERE conversation = $1)";
+    link.execute(sql, &[&conversation, &first, &behind]).await?;
+    let sql = "DELETE FROM stream WHERE conversation = $1 AND id >= $2 AND id < $3";
+    link.execute(sql, &[&conversation, &first, &behind]).await?;
+    Ok(Retracted::Nothing)
+}
+
 impl JobStore for Store {
     fn create(&self, new: NewJob, most: usize) -> Answer<'_, Option<bool>> {
         let node = self.node();
@@ -290,12 +333,80 @@ impl JobStore for Store {
         ))
     }
 
+    fn cancel(&self, account: String, id: String, now: i64) -> Answer<'_, Cancelled> {
+        let (account, id) = (put(&account), put(&id));
+        Box::pin(self.change(
+            |cancelled| *cancelled == Cancelled::Done,
+            move |link| {
+                Box::pin(async move {
+                    let sql = format!(
+                        "UPDATE job SET status = 'cancelled', request = '', updated = $3
+                         WHERE id = $1 AND account = $2 AND {UNFINISHED}"
+                    );
+                    if link.execute(&sql, &[&id, &account, &now]).await? > 0 {
+                        return Ok(Cancelled::Done);
+                    }
+                    let sql = "SELECT status FROM job WHERE id = $1 AND account = $2";
+                    let row = link.query_opt(sql, &[&id, &account]).await?;
+                    let status = row.as_ref().map(|row| get(row, 0)).transpose()?;
+                    Ok(match status.map(Status::of) {
+                        None => Cancelled::Unknown,
+                        Some(Status::Cancelled) => Cancelled::Done,
+                        Some(status) => Cancelled::Ended(status),
+                    })
+                })
+            },
+        ))
+    }
+
+    // A node that lives removes what its own jobs have made.
+    fn cancelled(&self) -> Answer<'_, Vec<Job>> {
+        let node = self.node();
+        Box::pin(async move {
+            let readers = self.readers()?;
+            readers
+                .look(move |link| {
+                    Box::pin(async move {
+                        let sql = format!(
+                            "SELECT {JOB} FROM job WHERE status = 'cancelled'
+                             AND (coalesce(node, home) = $1
+                                  OR NOT symbl_lives_1(coalesce(node, home)))"
+                        );
+                        let rows = link.query(&sql, &[&node]).await?;
+                        rows.iter().map(job).collect()
+                    })
+                })
+                .await
+        })
+    }
+
+    fn retract(&self, id: String) -> Answer<'_, Retracted> {
+        let id = put(&id);
+        Box::pin(self.change(
+            |_| true,
+            move |link| Box::pin(async move { retract(link, &id).await }),
+        ))
+    }
+
+    fn forget(&self, id: String) -> Answer<'_, ()> {
+        let id = put(&id);
+        Box::pin(self.change(
+            |()| true,
+            move |link| {
+                Box::pin(async move {
+                    let sql = "DELETE FROM job WHERE id = $1 AND status = 'cancelled'";
+                    link.execute(sql, &[&id]).await.map(drop)
+                })
+            },
+        ))
+    }
+
     // The webhooks of a job are sent in their order, one at a time.
-    fn due(&self, now: i64, busy: Vec<String>) -> Answer<'_, (Vec<Hook>, Option<i64>)> {
+    fn due(&self, now: i64, busy: Vec<String>, room: Room) -> Answer<'_, (Vec<Hook>, Option<i64>)> {
         let (node, busy) = (self.node(), stored(&busy));
         Box::pin(self.change(
             |_| true,
-            move |link| Box::pin(async move { take_due(link, &node, now, busy).await }),
+            move |link| Box::pin(async move { take_due(link, &node, now, busy, &room).await }),
         ))
     }
 

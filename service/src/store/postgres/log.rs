@@ -217,7 +217,8 @@ impl Log for Store {
         let read = self.look(move |link| {
             Box::pin(async move {
                 let sql = "SELECT seq, at, number, zero, body FROM entry
-                           WHERE conversation = $1 AND seq > $2 ORDER BY seq LIMIT $3";
+                           WHERE conversation = $1 AND seq > $2 AND kind <> 'retracted'
+                           ORDER BY seq LIMIT $3";
                 let limit = i64::try_from(limit).unwrap_or(i64::MAX);
                 let after = as_sql(after);
                 let rows = link.query(sql, &[&conversation, &after, &limit]).await?;

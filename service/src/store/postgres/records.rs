@@ -4,21 +4,24 @@
 
 use super::Store;
 use super::conversations::{conversations, list, members_of};
+use super::form::speaker;
 use super::link::{Link, Parameters};
 use super::listing::Listed;
 use super::log::{get, text_or_none};
 use super::parts;
 use super::readers::Looking;
+use super::speakers::append_late;
 use super::spoken::Sentences;
 use super::text::put;
 use super::{comprehensive, topics};
-use crate::clock::now;
+use crate::conversation::entry::{Body, Entry, Speaker};
 use crate::metrics::{ClusterCounts, Counts};
 use crate::store::{
     About, Answer, Change, Deleted, Insights, List, Piece, Records, StoreError, Transcript, Wanted,
     Whose,
 };
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// Number of messages and of entries that one step of a deletion deletes.
 const DELETED_AT_ONCE: i64 = 200;
@@ -242,24 +245,38 @@ impl Records for Store {
         }))
     }
 
-    fn rename(&self, whose: Whose, member: String, change: Change) -> Answer<'_, bool> {
+    fn rename(
+        &self,
+        whose: Whose,
+        member: String,
+        change: Change,
+    ) -> Answer<'_, Option<Arc<Entry>>> {
         Box::pin(async move {
             // The calls that do not block take effect before this one.
             Self::settle(self).await?;
-            let renamed = self.of(whose, |found, link| {
+            let renamed = self.change(Option::is_some, move |link| {
                 Box::pin(async move {
+                    let Some(found) = find_to_change(link, &whose).await? else {
+                        return Ok(None);
+                    };
                     let name = change.name.as_deref().map(put);
                     let email = change.email.as_deref().map(put);
-                    let sql = "SELECT symbl_rename_1($1, $2, $3, $4, $5)";
-                    let member = put(&member);
-                    let at = now();
-                    let with: Parameters<'_> = &[&found.id, &member, &name, &email, &at];
-                    let row = link.query_one(sql, with).await?;
-                    let seq: Option<i64> = get(&row, 0)?;
-                    Ok(seq.is_some())
+                    let sql = "UPDATE member SET name = coalesce($3, name),
+                               user_id = coalesce($4, user_id)
+                               WHERE conversation = $1 AND id = $2 RETURNING id, user_id, name";
+                    let with: Parameters<'_> = &[&found.id, &put(&member), &name, &email];
+                    let Some(row) = link.query_opt(sql, with).await? else {
+                        return Ok(None);
+                    };
+                    let renamed = speaker(Speaker {
+                        id: get(&row, 0)?,
+                        user_id: get(&row, 1)?,
+                        name: get(&row, 2)?,
+                    });
+                    append_late(link, found.id, Body::Renamed(renamed)).await
                 })
             });
-            Ok(renamed.await?.unwrap_or(false))
+            renamed.await
         })
     }
 

@@ -3,14 +3,14 @@
 //! Gives messages to those who said them, by turns of a client. The messages are changed in
 //! parts, so that entries of the conversation are written in between.
 
-use super::form::speaker;
+use super::form::{speaker, stored};
 use super::link::Link;
 use super::log::{get, text};
 use super::records::{Found, START, find_to_change};
 use super::text::put;
 use super::{Store, StoreError};
 use crate::clock::now;
-use crate::conversation::attribution::{Attribution, Turns, resolve};
+use crate::conversation::attribution::{Attribution, Joined, join};
 use crate::conversation::entry::{Body, Entry, Speaker};
 use crate::store::speakers::{Attribute, Attributed, Speakers};
 use crate::store::sqlite::bookmarks::LONGEST_MESSAGE;
@@ -28,35 +28,36 @@ impl Speakers for Store {
 }
 
 /// What is known once the users are members, or why they are not.
-type Joined = Result<(Found, Vec<Speaker>, i64), Attributed>;
+type Joining = Result<(Found, Joined, Vec<Arc<Entry>>, i64), Attributed>;
 
 impl Store {
     async fn give(&self, whose: Whose, attribution: Attribute) -> Result<Attributed, StoreError> {
         let Attribute { turns, most, .. } = attribution.clone();
         let of = whose.clone();
-        let joined = self.change(Joined::is_ok, move |link| {
+        let joined = self.change(Joining::is_ok, move |link| {
             Box::pin(async move {
                 let Some(found) = find_to_change(link, &of).await? else {
                     return Ok(Err(Attributed::Unknown));
                 };
-                let Some(speakers) = join(link, found, &turns, most).await? else {
+                let known = members(link, found).await?;
+                let Some(joined) = join(known, turns.users(), most) else {
                     return Ok(Err(Attributed::TooMany));
                 };
+                let renamed = keep(link, found, &joined).await?;
                 let sql = format!("SELECT {START} FROM conversation WHERE id = $1");
                 let row = link.query_one(&sql, &[&found.id]).await?;
-                Ok(Ok((found, speakers, get(&row, 0)?)))
+                Ok(Ok((found, joined, renamed, get(&row, 0)?)))
             })
         });
-        let (found, speakers, start) = match joined.await? {
+        let (found, joined, mut entries, start) = match joined.await? {
             Ok(joined) => joined,
             Err(refused) => return Ok(refused),
         };
         let look = Arc::new(Look {
             zero: attribution.zero.unwrap_or(start),
             attribution,
-            speakers: speakers.clone(),
+            speakers: joined.speakers.clone(),
         });
-        let mut entries = Vec::new();
         // An earlier message has ended.
         let since = look.attribution.since.saturating_sub(LONGEST_MESSAGE);
         let mut place = Some((since, i64::MIN));
@@ -78,17 +79,22 @@ impl Store {
                 entries.extend(written.await?);
             }
         }
-        Ok(Attributed::Done { speakers, entries })
+        let silent = look.silent(&joined.new, &entries);
+        if !silent.is_empty() {
+            let body = Body::Attributed(silent);
+            let written = self.change(Option::is_some, move |link| {
+                Box::pin(async move { append_late(link, found.id, body).await })
+            });
+            entries.extend(written.await?);
+        }
+        Ok(Attributed::Done {
+            speakers: joined.speakers,
+            entries,
+        })
     }
 }
 
-/// Makes the users members. Returns them, or `None` if there are too many.
-async fn join(
-    link: &mut Link,
-    found: Found,
-    turns: &Turns,
-    most: usize,
-) -> Result<Option<Vec<Speaker>>, StoreError> {
+async fn members(link: &mut Link, found: Found) -> Result<Vec<Speaker>, StoreError> {
     let sql = "SELECT id, user_id, name FROM member WHERE conversation = $1 ORDER BY id";
     let rows = link.query(sql, &[&found.id]).await?;
     let known = rows.iter().map(|row| {
@@ -98,24 +104,53 @@ async fn join(
             name: get(row, 2)?,
         }))
     });
-    let mut known = known.collect::<Result<Vec<Speaker>, StoreError>>()?;
-    let mut speakers = Vec::new();
-    for user in turns.users() {
-        let Some(speaker) = resolve(&mut known, user, most) else {
-            return Ok(None);
-        };
+    known.collect()
+}
+
+/// Stores the users as members. Returns the entries of those that have a new name.
+async fn keep(
+    link: &mut Link,
+    found: Found,
+    joined: &Joined,
+) -> Result<Vec<Arc<Entry>>, StoreError> {
+    for speaker in joined.new.iter().chain(&joined.renamed) {
         // It is not here by a socket of its own, so no node has it.
         let sql = "INSERT INTO member (conversation, id, user_id, name, here, node)
                    VALUES ($1, $2, $3, $4, false, '') ON CONFLICT (conversation, id) DO UPDATE
                    SET user_id = excluded.user_id, name = excluded.name";
-        let id = put(&speaker.id);
-        let user_id = speaker.user_id.as_deref().map(put);
-        let name = speaker.name.as_deref().map(put);
+        let Speaker { id, user_id, name } = stored(speaker);
         link.execute(sql, &[&found.id, &id, &user_id, &name])
             .await?;
-        speakers.push(speaker);
     }
-    Ok(Some(speakers))
+    let mut entries = Vec::new();
+    for speaker in &joined.renamed {
+        let body = Body::Renamed(speaker.clone());
+        entries.extend(append_late(link, found.id, body).await?);
+    }
+    Ok(entries)
+}
+
+/// Appends an entry, also if the conversation is over. The row of the conversation must be
+/// locked, if the entry has to follow from what was read. Returns `None` if it is not there.
+pub(super) async fn append_late(
+    link: &mut Link,
+    conversation: i64,
+    body: Body,
+) -> Result<Option<Arc<Entry>>, StoreError> {
+    let sql = "UPDATE conversation SET head = head + 1 WHERE id = $1 RETURNING head";
+    let Some(row) = link.query_opt(sql, &[&conversation]).await? else {
+        return Ok(None);
+    };
+    let (seq, at): (i64, i64) = (get(&row, 0)?, now());
+    let written = match &body {
+        Body::Renamed(speaker) => body_of(&Body::Renamed(stored(speaker))),
+        other => body_of(other),
+    };
+    let sql = "INSERT INTO entry (conversation, seq, at, kind, body) VALUES ($1, $2, $3, $4, $5)";
+    link.execute(sql, &[&conversation, &seq, &at, &body.kind(), &written])
+        .await?;
+    let seq = from_sql(seq);
+    Ok(Some(Arc::new(Entry { seq, at, body })))
 }
 
 /// Looks at a part of the messages after `place`. Returns the changes, and where the next
@@ -174,16 +209,5 @@ async fn write(
     if attributions.is_empty() {
         return Ok(None);
     }
-    let sql = "UPDATE conversation SET head = head + 1 WHERE id = $1 RETURNING head";
-    let Some(row) = link.query_opt(sql, &[&found.id]).await? else {
-        return Ok(None);
-    };
-    let (seq, at): (i64, i64) = (get(&row, 0)?, now());
-    let body = Body::Attributed(attributions);
-    let sql = "INSERT INTO entry (conversation, seq, at, kind, body)
-               VALUES ($1, $2, $3, 'attributed', $4)";
-    link.execute(sql, &[&found.id, &seq, &at, &body_of(&body)])
-        .await?;
-    let seq = from_sql(seq);
-    Ok(Some(Arc::new(Entry { seq, at, body })))
+    append_late(link, found.id, Body::Attributed(attributions)).await
 }

@@ -121,7 +121,7 @@ pub(super) fn after(
     limit: usize,
 ) -> rusqlite::Result<Vec<Arc<Entry>>> {
     let mut rows = from.prepare_cached(
-        "SELECT seq, at, body FROM entry WHERE conversation = ?1 AND seq > ?2
+        "SELECT seq, at, body FROM entry WHERE conversation = ?1 AND seq > ?2 AND kind <> 'retracted'
          ORDER BY seq LIMIT ?3",
     )?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);

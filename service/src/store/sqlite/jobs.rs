@@ -3,17 +3,21 @@
 //! The jobs of the Async API and their webhooks, in the database.
 
 use super::Store;
+use super::entries::body_in;
 use super::record::{Record, as_sql, from_sql};
+use crate::conversation::entry::Body;
 use crate::conversation::log::StartRecord;
 use crate::store::jobs::{
-    Attempted, Hook, Job, JobEnd, JobStore, NewHook, NewJob, Status, Target, Work,
+    Attempted, Cancelled, Hook, Job, JobEnd, JobStore, NewHook, NewJob, Receiver, Retracted, Room,
+    Status, Target, Work,
 };
 use crate::store::{Answer, LONGEST_WAIT};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
+use std::collections::HashMap;
 use uuid::Uuid;
 
-/// Most webhooks that are read at once.
-const MOST_DUE: usize = 32;
+/// Most entries that are retracted at once.
+pub(in crate::store) const RETRACTED: i64 = 200;
 
 const JOB: &str = "SELECT id, account, conversation, status, request, result, zero, progress,
     attempt, created, updated FROM job";
@@ -23,7 +27,8 @@ const UNFINISHED: &str = "status IN ('scheduled', 'in_progress')";
 /// How the request of a text begins.
 pub(in crate::store) const OF_TEXT: &str = "{\"kind\":{\"text\":";
 
-const HOOK: &str = "SELECT w.id, w.job, w.url, w.body, w.attempts, w.due, w.error FROM webhook w";
+const HOOK: &str = "SELECT w.id, w.job, w.url, w.body, w.attempts, w.due, w.error, j.account
+    FROM webhook w JOIN job j ON j.id = w.job";
 
 fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
     Ok(Job {
@@ -50,6 +55,7 @@ fn hook(row: &Row<'_>) -> rusqlite::Result<Hook> {
         attempts: row.get(4)?,
         due: row.get(5)?,
         error: row.get(6)?,
+        account: row.get(7)?,
     })
 }
 
@@ -108,6 +114,63 @@ fn make_conversation(
     to.prepare_cached("UPDATE conversation SET ended = ?2, metadata = ?3 WHERE id = ?1")?
         .execute(params![conversation, new.created, metadata])?;
     Ok(())
+}
+
+/// Removes some of what a cancelled job has said. The numbers of its entries stay, so that the
+/// log has no hole.
+fn retract(to: &Connection, id: &str) -> rusqlite::Result<Retracted> {
+    let of = to
+        .prepare_cached(
+            "SELECT c.id, c.connection = ?1 AND NOT EXISTS (SELECT 1 FROM job o
+             WHERE o.conversation = c.id AND o.id <> ?1)
+             FROM job j JOIN conversation c ON c.id = j.conversation WHERE j.id = ?1",
+        )?
+        .query_row([id], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)))
+        .optional()?;
+    let conversation = match of {
+        None => return Ok(Retracted::Nothing),
+        Some((_, true)) => return Ok(Retracted::Whole),
+        Some((conversation, false)) => conversation,
+    };
+    super::purge::note(to)?;
+    // All streams of the job.
+    let (first, behind) = (format!("{id}/"), format!("{id}0"));
+    let mut rows = to.prepare_cached(
+        "SELECT seq, body FROM entry
+         WHERE conversation = ?1 AND stream >= ?2 AND stream < ?3 LIMIT ?4",
+    )?;
+    let rows = rows.query_map(params![conversation, first, behind, RETRACTED], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
+    })?;
+    let said = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    for (seq, body) in &said {
+        if let Some(Body::Said(said)) = body_in(body) {
+            for message in &said.messages {
+                to.prepare_cached("DELETE FROM message WHERE id = ?1 AND conversation = ?2")?
+                    .execute([message.id, conversation])?;
+            }
+        }
+        to.prepare_cached(
+            "UPDATE entry SET kind = 'retracted', body = '{}', number = NULL, stream = NULL,
+             until = NULL WHERE conversation = ?1 AND seq = ?2",
+        )?
+        .execute([conversation, *seq])?;
+    }
+    if said.len() as i64 == RETRACTED {
+        return Ok(Retracted::More);
+    }
+    // Members that came with the job only.
+    to.prepare_cached(
+        "DELETE FROM member WHERE conversation = ?1
+         AND id IN (SELECT member FROM stream WHERE conversation = ?1 AND id >= ?2 AND id < ?3)
+         AND id NOT IN (SELECT member FROM stream
+                        WHERE conversation = ?1 AND NOT (id >= ?2 AND id < ?3))
+         AND id NOT IN (SELECT speaker FROM message WHERE conversation = ?1)",
+    )?
+    .execute(params![conversation, first, behind])?;
+    to.prepare_cached("DELETE FROM stream WHERE conversation = ?1 AND id >= ?2 AND id < ?3")?
+        .execute(params![conversation, first, behind])?;
+    Ok(Retracted::Nothing)
 }
 
 impl JobStore for Store {
@@ -276,8 +339,52 @@ impl JobStore for Store {
         })
     }
 
+    fn cancel(&self, account: String, id: String, now: i64) -> Answer<'_, Cancelled> {
+        change(self, move |to| {
+            let cancelled = to
+                .prepare_cached(&format!(
+                    "UPDATE job SET status = 'cancelled', request = '', updated = ?3
+                     WHERE id = ?1 AND account = ?2 AND {UNFINISHED}"
+                ))?
+                .execute(params![id, account, now])?;
+            if cancelled > 0 {
+                return Ok(Cancelled::Done);
+            }
+            let status = to
+                .prepare_cached("SELECT status FROM job WHERE id = ?1 AND account = ?2")?
+                .query_row([&id, &account], |row| {
+                    Ok(Status::of(row.get_ref(0)?.as_str()?))
+                })
+                .optional()?;
+            Ok(match status {
+                None => Cancelled::Unknown,
+                Some(Status::Cancelled) => Cancelled::Done,
+                Some(status) => Cancelled::Ended(status),
+            })
+        })
+    }
+
+    fn cancelled(&self) -> Answer<'_, Vec<Job>> {
+        look(self, |from| {
+            let mut rows = from.prepare_cached(&format!("{JOB} WHERE status = 'cancelled'"))?;
+            rows.query_map([], job)?.collect()
+        })
+    }
+
+    fn retract(&self, id: String) -> Answer<'_, Retracted> {
+        change(self, move |to| retract(to, &id))
+    }
+
+    fn forget(&self, id: String) -> Answer<'_, ()> {
+        change(self, move |to| {
+            to.prepare_cached("DELETE FROM job WHERE id = ?1 AND status = 'cancelled'")?
+                .execute([id])
+                .map(drop)
+        })
+    }
+
     // The webhooks of a job are sent in their order, one at a time.
-    fn due(&self, now: i64, busy: Vec<String>) -> Answer<'_, (Vec<Hook>, Option<i64>)> {
+    fn due(&self, now: i64, busy: Vec<String>, room: Room) -> Answer<'_, (Vec<Hook>, Option<i64>)> {
         look(self, move |from| {
             let mut rows = from.prepare_cached(&format!(
                 "{HOOK} WHERE w.due IS NOT NULL AND NOT EXISTS (SELECT 1 FROM webhook e
@@ -286,16 +393,28 @@ impl JobStore for Store {
             ))?;
             let mut rows = rows.query([])?;
             let mut due: Vec<Hook> = Vec::new();
+            let mut receivers: HashMap<Receiver, usize> = HashMap::new();
+            let mut accounts: HashMap<String, usize> = HashMap::new();
             while let Some(row) = rows.next()? {
                 let found = hook(row)?;
-                if busy.contains(&found.id) {
+                let receiver = Receiver::of(&found.account, &found.url);
+                if busy.contains(&found.id)
+                    || room.full_accounts.contains(&found.account)
+                    || room.full.contains(&receiver)
+                {
                     continue;
                 }
                 let at = found.due.unwrap_or(i64::MAX);
-                if at > now || due.len() >= MOST_DUE {
+                if at > now || due.len() >= room.most {
                     return Ok((due, Some(at)));
                 }
-                due.push(found);
+                let of_receiver = receivers.entry(receiver).or_default();
+                let of_account = accounts.entry(found.account.clone()).or_default();
+                if *of_receiver < room.most_of_receiver && *of_account < room.most_of_account {
+                    *of_receiver += 1;
+                    *of_account += 1;
+                    due.push(found);
+                }
             }
             Ok((due, None))
         })
@@ -318,7 +437,7 @@ impl JobStore for Store {
     fn dead(&self, account: String, limit: usize) -> Answer<'_, Vec<Hook>> {
         look(self, move |from| {
             let mut rows = from.prepare_cached(&format!(
-                "{HOOK} JOIN job ON job.id = w.job WHERE job.account = ?1 AND w.due IS NULL
+                "{HOOK} WHERE j.account = ?1 AND w.due IS NULL
                  AND w.error IS NOT NULL ORDER BY w.created DESC LIMIT ?2"
             ))?;
             rows.query_map(params![account, as_sql(limit as u64)], hook)?

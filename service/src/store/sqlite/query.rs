@@ -7,15 +7,16 @@
 //! array. Only the list of conversations has pages. As an extension, a client may ask for a
 //! part of the messages.
 
-use super::entries::append;
+use super::entries::append_late;
 use super::filter::Condition;
 use super::labels::metadata;
 use super::listing::{Keys, Listed};
-use crate::conversation::entry::{Body, Speaker};
+use crate::conversation::entry::{Body, Entry, Speaker};
 use crate::store::{Change, List, Sort};
 use rusqlite::types::Value as SqlValue;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 use symbl_protocol::timestamp::format_rfc3339;
 
@@ -229,13 +230,14 @@ impl Found {
         Ok(json!({ "members": members_of(from, self.id)? }))
     }
 
-    /// Gives a member another name or address. Returns `false` if there is no such member.
+    /// Gives a member another name or address. Returns the entry, or `None` if there is no such
+    /// member.
     pub(super) fn rename(
         self,
         in_: &Connection,
         member: &str,
         change: &Change,
-    ) -> rusqlite::Result<bool> {
+    ) -> rusqlite::Result<Option<Arc<Entry>>> {
         let in_ = in_.unchecked_transaction()?;
         let renamed = in_
             .prepare_cached(
@@ -251,11 +253,11 @@ impl Found {
             })
             .optional()?;
         let Some(speaker) = renamed else {
-            return Ok(false);
+            return Ok(None);
         };
-        append(&in_, self.id, super::now(), Body::Renamed(speaker))?;
+        let entry = append_late(&in_, self.id, super::now(), Body::Renamed(speaker))?;
         in_.commit()?;
-        Ok(true)
+        Ok(entry)
     }
 
     /// Deletes a part of the conversation, so that other jobs are written in between.

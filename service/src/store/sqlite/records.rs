@@ -7,6 +7,7 @@ use super::query::{Found, find, list};
 use super::readers::Readers;
 use super::spoken::Sentences;
 use super::{Store, gone};
+use crate::conversation::entry::Entry;
 use crate::metrics::Counts;
 use crate::store::{
     About, Answer, Change, Deleted, Insights, LONGEST_WAIT, List, Listing, Piece, Records,
@@ -200,11 +201,16 @@ impl Records for Store {
         Box::pin(self.list_of(whose, Found::entities))
     }
 
-    fn rename(&self, whose: Whose, member: String, change: Change) -> Answer<'_, bool> {
+    fn rename(
+        &self,
+        whose: Whose,
+        member: String,
+        change: Change,
+    ) -> Answer<'_, Option<Arc<Entry>>> {
         Box::pin(self.alter(move |database| {
             match find(database, &whose.account, whose.conversation)? {
                 Some(found) => found.rename(database, &member, &change),
-                None => Ok(false),
+                None => Ok(None),
             }
         }))
     }

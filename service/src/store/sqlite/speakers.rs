@@ -9,7 +9,7 @@ use super::bookmarks::LONGEST_MESSAGE;
 use super::entries::append_late;
 use super::presence::members;
 use super::query::{Found, START, find};
-use crate::conversation::attribution::{Attribution, Turns, resolve};
+use crate::conversation::attribution::{Attribution, Joined, join};
 use crate::conversation::entry::{Body, Entry, Speaker};
 use crate::store::speakers::{Attribute, Attributed, Speakers};
 use crate::store::{Answer, LONGEST_WAIT, Whose};
@@ -42,24 +42,24 @@ impl Store {
             let Some(found) = find(&in_, &of.account, of.conversation)? else {
                 return Ok(Err(Attributed::Unknown));
             };
-            let Some(speakers) = join(&in_, found, &turns, most)? else {
+            let Some(joined) = join(members(&in_, found.id)?, turns.users(), most) else {
                 return Ok(Err(Attributed::TooMany));
             };
+            let renamed = keep(&in_, found, &joined)?;
             let sql = format!("SELECT {START} FROM conversation WHERE id = ?1");
             let start: i64 = in_.query_row(&sql, [found.id], |row| row.get(0))?;
             in_.commit()?;
-            Ok(Ok((found, speakers, start)))
+            Ok(Ok((found, joined, renamed, start)))
         });
-        let (found, speakers, start) = match joined.await? {
+        let (found, joined, mut entries, start) = match joined.await? {
             Ok(joined) => joined,
             Err(refused) => return Ok(refused),
         };
         let look = Arc::new(Look {
             zero: attribution.zero.unwrap_or(start),
             attribution,
-            speakers: speakers.clone(),
+            speakers: joined.speakers.clone(),
         });
-        let mut entries = Vec::new();
         // An earlier message has ended.
         let mut place = Some((
             look.attribution.since.saturating_sub(LONGEST_MESSAGE),
@@ -78,31 +78,39 @@ impl Store {
                 entries.extend(written.await?);
             }
         }
-        Ok(Attributed::Done { speakers, entries })
+        let silent = look.silent(&joined.new, &entries);
+        if !silent.is_empty() {
+            let body = Body::Attributed(silent);
+            let written = self.alter(move |database| {
+                let in_ = Transaction::new_unchecked(database, TransactionBehavior::Immediate)?;
+                let entry = append_late(&in_, found.id, super::now(), body)?;
+                in_.commit()?;
+                Ok(entry)
+            });
+            entries.extend(written.await?);
+        }
+        Ok(Attributed::Done {
+            speakers: joined.speakers,
+            entries,
+        })
     }
 }
 
-/// Makes the users members. Returns them, or `None` if there are too many.
-fn join(
-    to: &Connection,
-    found: Found,
-    turns: &Turns,
-    most: usize,
-) -> rusqlite::Result<Option<Vec<Speaker>>> {
-    let mut known = members(to, found.id)?;
-    let mut speakers = Vec::new();
-    for user in turns.users() {
-        let Some(speaker) = resolve(&mut known, user, most) else {
-            return Ok(None);
-        };
+/// Stores the users as members. Returns the entries of those that have a new name.
+fn keep(to: &Connection, found: Found, joined: &Joined) -> rusqlite::Result<Vec<Arc<Entry>>> {
+    for speaker in joined.new.iter().chain(&joined.renamed) {
         to.prepare_cached(
             "INSERT INTO member VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE
              SET user_id = excluded.user_id, name = excluded.name",
         )?
         .execute(params![found.id, speaker.id, speaker.user_id, speaker.name])?;
-        speakers.push(speaker);
     }
-    Ok(Some(speakers))
+    let mut entries = Vec::new();
+    for speaker in &joined.renamed {
+        let body = Body::Renamed(speaker.clone());
+        entries.extend(append_late(to, found.id, super::now(), body)?);
+    }
+    Ok(entries)
 }
 
 /// Finds the messages that another speaker has said.
@@ -185,6 +193,30 @@ impl Look {
                 messages: vec![message],
             });
         }
+    }
+
+    /// Returns the users that are new and got no message in the entries, as attributions without
+    /// messages. Users of a stream are heard in its finals, which tell of them.
+    pub(in crate::store) fn silent(
+        &self,
+        new: &[Speaker],
+        entries: &[Arc<Entry>],
+    ) -> Vec<Attribution> {
+        if self.attribution.instead_of.is_some() {
+            return Vec::new();
+        }
+        let told = |speaker: &&Speaker| {
+            entries.iter().any(|entry| match &entry.body {
+                Body::Attributed(all) => all.iter().any(|one| one.speaker.id == speaker.id),
+                _ => false,
+            })
+        };
+        let silent = new.iter().filter(|speaker| !told(speaker));
+        let silent = silent.map(|speaker| Attribution {
+            speaker: speaker.clone(),
+            messages: Vec::new(),
+        });
+        silent.collect()
     }
 
     /// Changes the speakers of messages, and appends that.
