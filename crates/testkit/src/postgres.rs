@@ -265,6 +265,19 @@ impl Postgres {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
+    /// Returns the processor time that the server has taken.
+    pub fn processor_time(&self) -> Duration {
+        let file = self.ask(
+            &self.url("postgres"),
+            "SELECT pg_read_file('postmaster.pid')",
+        );
+        let server = file.lines().next().expect("an id");
+        let children = std::fs::read_to_string(format!("/proc/{server}/task/{server}/children"));
+        let children = children.unwrap_or_default();
+        let all = children.split_whitespace().chain([server]);
+        all.map(processor_time).sum()
+    }
+
     /// Kills the server and all its processes with SIGKILL.
     pub fn kill(&self) {
         self.script.tell("kill");
@@ -304,6 +317,17 @@ impl Postgres {
             .status();
         status.is_ok_and(|status| status.success())
     }
+}
+
+/// Returns the processor time of a process, with that of its children that have ended.
+pub fn processor_time(id: &str) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    // The name of the program, in brackets, may have blanks in it.
+    let fields = stat.rsplit(')').next().unwrap_or_default();
+    let ticks = fields.split_whitespace().skip(11).take(4);
+    let ticks = ticks.filter_map(|field| field.parse::<u64>().ok());
+    // On Linux, /proc has a hundred ticks in a second.
+    Duration::from_millis(10 * ticks.sum::<u64>())
 }
 
 /// Returns a number that is new in this process.

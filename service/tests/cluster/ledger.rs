@@ -5,7 +5,8 @@
 
 use super::voice::Voice;
 use super::*;
-use std::collections::BTreeMap;
+use futures_util::{StreamExt, stream};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::task::JoinHandle;
@@ -13,6 +14,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// How long words may be on their way when all is said.
 const LONGEST_WAY: Duration = Duration::from_secs(20);
+
+/// Requests to the Conversation API that are made at the same time.
+const AT_ONCE: usize = 8;
 
 /// A subscriber that notes what it is told.
 pub struct Ear {
@@ -110,7 +114,7 @@ impl Ledger {
     /// Asserts that each word is everywhere once and in the order of its speaker. Waits for
     /// what is on its way.
     pub async fn is_whole(&self, nodes: &[SocketAddr], ears: &[&Ear], database: (&Postgres, &str)) {
-        let faults = self.faults(nodes, ears, database).await;
+        let faults = self.faults(nodes, ears, Some(database)).await;
         assert_eq!(faults, Vec::<String>::new());
     }
 
@@ -119,11 +123,11 @@ impl Ledger {
         &self,
         nodes: &[SocketAddr],
         ears: &[&Ear],
-        (postgres, url): (&Postgres, &str),
+        database: Option<(&Postgres, &str)>,
     ) -> Vec<String> {
         let end = Instant::now() + LONGEST_WAY;
         loop {
-            let faults = self.compare(nodes, ears, (postgres, url)).await;
+            let faults = self.compare(nodes, ears, database).await;
             if faults.is_empty() || Instant::now() > end {
                 return faults;
             }
@@ -136,35 +140,71 @@ impl Ledger {
         &self,
         nodes: &[SocketAddr],
         ears: &[&Ear],
-        (postgres, url): (&Postgres, &str),
+        database: Option<(&Postgres, &str)>,
     ) -> Vec<String> {
         let mut faults = Vec::new();
-        for (id, (room, said)) in &self.said {
-            let mut look = |place: &str, fault: Option<String>| {
-                faults.extend(fault.map(|fault| format!("{room}, {place}: {fault}")));
-            };
+        let mut look = |room: &str, place: &str, fault: Option<String>| {
+            faults.extend(fault.map(|fault| format!("{room}, {place}: {fault}")));
+        };
+        for (room, said) in self.said.values() {
             for ear in ears.iter().filter(|ear| ear.room == *room) {
                 let told = ear.told();
-                look("subscriber", wrong(said, &told.words));
+                look(room, "subscriber", wrong(said, &told.words));
                 let is_whole = told.numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]);
                 let numbers = || format!("numbers {:?}", told.numbers);
-                look("subscriber", (!is_whole).then(numbers));
+                look(room, "subscriber", (!is_whole).then(numbers));
             }
-            for node in nodes {
-                let texts = history(node, id).await;
-                let words: Vec<String> = texts.iter().flat_map(|text| words_of(text)).collect();
-                look(&format!("REST of {node}"), wrong(said, &words));
-            }
-            look("log", wrong(said, &logged(postgres, url, id)));
-            let sql = format!(
-                "SELECT count(*) = max(seq) AND max(seq) = (SELECT head FROM conversation
-                 WHERE id = {id}) FROM entry WHERE conversation = {id}"
+        }
+        let asked = self
+            .said
+            .keys()
+            .flat_map(|id| nodes.iter().map(move |node| (id, node)));
+        let answers =
+            stream::iter(asked).map(async |(id, node)| (id, node, history(node, id).await));
+        let mut answers = Box::pin(answers.buffer_unordered(AT_ONCE));
+        while let Some((id, node, texts)) = answers.next().await {
+            let (room, said) = &self.said[id];
+            let words: Vec<String> = texts.iter().flat_map(|text| words_of(text)).collect();
+            look(room, &format!("REST of {node}"), wrong(said, &words));
+        }
+        // A service alone has no other log than what it answers.
+        let Some((postgres, url)) = database else {
+            return faults;
+        };
+        let mut logs = logs(postgres, url);
+        let holes = holes(postgres, url);
+        for (id, (room, said)) in &self.said {
+            look(
+                room,
+                "log",
+                wrong(said, &logs.remove(id).unwrap_or_default()),
             );
-            let has_holes = postgres.ask(url, &sql) != "t";
-            look("log", has_holes.then(|| "holes".to_owned()));
+            look(room, "log", holes.contains(id).then(|| "holes".to_owned()));
         }
         faults
     }
+}
+
+/// Returns the words of the log of each conversation, in its order.
+fn logs(postgres: &Postgres, url: &str) -> HashMap<String, Vec<String>> {
+    let sql = "SELECT conversation, (SELECT string_agg(m->>'text', ' ')
+        FROM jsonb_array_elements(body::jsonb->'entry'->'said'->'messages') m)
+        FROM entry WHERE kind = 'said' ORDER BY conversation, seq";
+    let mut logs: HashMap<String, Vec<String>> = HashMap::new();
+    for line in postgres.ask(url, sql).lines() {
+        let (id, text) = line.split_once('|').expect("two columns");
+        logs.entry(id.to_owned())
+            .or_default()
+            .extend(words_of(text));
+    }
+    logs
+}
+
+/// Returns the conversations whose entries are not numbered 1, 2, 3 … up to their heads.
+fn holes(postgres: &Postgres, url: &str) -> HashSet<String> {
+    let sql = "SELECT c.id FROM conversation c LEFT JOIN entry e ON e.conversation = c.id
+        GROUP BY c.id HAVING count(e.seq) <> c.head OR max(e.seq) <> c.head";
+    postgres.ask(url, sql).lines().map(str::to_owned).collect()
 }
 
 /// Returns the words of a conversation's log, in its order.
@@ -186,23 +226,35 @@ fn words_in(body: &str) -> Vec<String> {
     texts.flat_map(words_of).collect()
 }
 
-/// Returns what is wrong with words that these speakers are said to have said.
-pub fn wrong(said: &Said, words: &[String]) -> Option<String> {
-    let mut rest = words.len();
-    for spoken in said {
-        let own: Vec<&String> = words.iter().filter(|word| spoken.contains(word)).collect();
-        rest -= own.len();
+/// Returns what is wrong with words that these speakers are said to have said. No two of them
+/// have a word in common.
+pub fn wrong(said: &[Vec<String>], words: &[String]) -> Option<String> {
+    let speakers = said.iter().enumerate();
+    let speakers = speakers.flat_map(|(n, spoken)| spoken.iter().map(move |word| (word, n)));
+    let speakers: HashMap<&String, usize> = speakers.collect();
+    let mut heard: Vec<Vec<&String>> = vec![Vec::new(); said.len()];
+    let mut strange = 0;
+    for word in words {
+        match speakers.get(word) {
+            Some(n) => heard[*n].push(word),
+            None => strange += 1,
+        }
+    }
+    for (spoken, own) in said.iter().zip(heard) {
         if own.iter().copied().eq(spoken) {
             continue;
         }
-        let missing: Vec<&String> = spoken.iter().filter(|word| !own.contains(word)).collect();
-        let twice: Vec<&String> = spoken
-            .iter()
-            .filter(|&word| own.iter().filter(|&&other| other == word).count() > 1)
-            .collect();
+        let mut times: HashMap<&String, usize> = HashMap::new();
+        for word in &own {
+            *times.entry(word).or_default() += 1;
+        }
+        let missing = spoken.iter().filter(|word| !times.contains_key(word));
+        let missing: Vec<&String> = missing.collect();
+        let twice = spoken.iter().filter(|word| times.get(word) > Some(&1));
+        let twice: Vec<&String> = twice.collect();
         return Some(format!("missing {missing:?}, twice {twice:?}, of {own:?}"));
     }
-    (rest > 0).then(|| format!("{rest} words that nobody has said: {words:?}"))
+    (strange > 0).then(|| format!("{strange} words that nobody has said: {words:?}"))
 }
 
 #[test]

@@ -41,7 +41,7 @@ pub async fn moved(postgres: &Postgres, url: &str, [a, b]: [&Server; 2]) -> Vec<
     let words = (0..6).map(|n| format!("w{n}"));
     ledger.note(&id, "hanging", words.collect());
     let nodes = [a.address(), b.address()];
-    let mut faults = ledger.compare(&nodes, &[], (postgres, url)).await;
+    let mut faults = ledger.compare(&nodes, &[], Some((postgres, url))).await;
     faults.extend(
         (end != Some(Heard::Closed(Some(4103)))).then(|| format!("the old socket: {end:?}")),
     );

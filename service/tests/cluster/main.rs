@@ -18,6 +18,7 @@ mod driver;
 mod bus;
 mod closing;
 mod copy;
+mod crowd;
 mod documented;
 mod draining;
 mod failures;
@@ -105,6 +106,7 @@ pub fn plan(name: &str, utterances: u16) -> Plan {
         utterances,
         pace: Duration::from_millis(300),
         patience: Duration::from_secs(3),
+        live: false,
     }
 }
 

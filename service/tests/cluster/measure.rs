@@ -1,24 +1,71 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Measures what a cluster of three nodes does while its nodes are killed, and what its
-//! database costs. Ignored, because it takes minutes; docs/cluster.md has its figures.
+//! Many speakers on a cluster, whose words are counted afterwards.
 //!
-//!     SYMBL_MEASURE_STREAMS=100 SYMBL_MEASURE_SECONDS=120 SYMBL_MEASURE_KILL=20 \
-//!     SYMBL_MEASURE_PROGRAM=target/release/symbl-service \
-//!     cargo test -p symbl-service --test cluster measure -- --ignored --nocapture
+//! The small form is a test. The large one measures what a cluster does while its nodes are
+//! killed, and what that costs. It is ignored, because it takes minutes; docs/cluster.md has
+//! its figures.
+//!
+//!     SYMBL_MEASURE_STREAMS=300 SYMBL_MEASURE_SECONDS=600 SYMBL_MEASURE_KILL=60 \
+//!     cargo test --release -p symbl-service --test cluster \
+//!     measure_what_kills_cost -- --ignored --nocapture
+//!
+//! | variable `SYMBL_MEASURE_…` | |
+//! |---|---|
+//! | `STREAMS` | speakers, each with a conversation and a subscriber of its own |
+//! | `SECONDS` | how long they speak |
+//! | `PACE_MS` | time from an utterance of two words to the next one, at least 1,000 |
+//! | `NODES` | nodes that speakers dial; 0 is a service alone with `--data` |
+//! | `KILL` | seconds between two kills; without it none is killed |
+//! | `PROGRAM` | the service, if it is not the one that was built with this test |
 
 use super::*;
+use futures_util::future::{OptionFuture, join_all};
+use futures_util::{StreamExt, stream};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
 use std::fs;
 use std::time::Instant;
+use symbl_testkit::postgres::processor_time;
+use tokio::task::block_in_place;
+use tokio::time::sleep;
+
+/// Speakers that start at the same time.
+const AT_ONCE: usize = 8;
+
+/// What is measured.
+struct Load {
+    streams: usize,
+    utterances: u16,
+    pace: Duration,
+    /// Nodes that speakers dial. Without any, a service alone.
+    nodes: usize,
+    /// Time between two kills.
+    kill: Option<Duration>,
+}
+
+/// What came of it.
+struct Outcome {
+    faults: Vec<String>,
+    kills: usize,
+    finals: usize,
+    took: Duration,
+    /// How long each interruption has lasted.
+    away: Vec<Duration>,
+    /// Milliseconds from the end of an utterance to its final.
+    delays: Vec<u64>,
+    /// Processor time of the nodes, the database and this process.
+    cost: [Duration; 3],
+}
 
 /// Returns a number of the environment.
-fn number(name: &str, usual: u64) -> u64 {
+pub fn number(name: &str, usual: u64) -> u64 {
     let value = std::env::var(format!("SYMBL_MEASURE_{name}"));
     value.map_or(usual, |text| text.parse().expect("a number"))
 }
 
-/// Starts a node, of the release if one is named.
-fn measured(url: &str) -> Process {
+/// Starts a service, of the program that is named if one is.
+pub fn measured(change: impl FnOnce(&mut std::process::Command)) -> Process {
     let program = std::env::var_os("SYMBL_MEASURE_PROGRAM");
     Process::start(|command| {
         if let Some(program) = program {
@@ -28,126 +75,235 @@ fn measured(url: &str) -> Process {
                 .stdout(std::process::Stdio::piped());
             *command = other;
         }
-        command.args(["--log", "error"]).env("SYMBL_CLUSTER", url);
+        // What is admitted is not what is measured.
+        command.args(["--log", "error", "--max-load", "0"]);
+        change(command);
     })
 }
 
-/// Returns the processor time of a process, in milliseconds, with that of its children that
-/// have ended.
-fn processor_time(id: &str) -> u64 {
-    let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-    let fields = stat.rsplit(')').next().unwrap_or_default();
-    let ticks = fields.split_whitespace().skip(11).take(4);
-    ticks
-        .filter_map(|field| field.parse::<u64>().ok())
-        .sum::<u64>()
-        * 10
+/// Starts a node of this database.
+fn in_cluster(url: &str) -> Process {
+    measured(|command| {
+        command.env("SYMBL_CLUSTER", url);
+    })
 }
 
-/// Returns the processor time of a database, in milliseconds.
-fn database_time(postgres: &Postgres, url: &str) -> u64 {
-    let file = postgres.ask(url, "SELECT pg_read_file('postmaster.pid')");
-    let server = file.lines().next().expect("an id").to_owned();
-    let children = fs::read_to_string(format!("/proc/{server}/task/{server}/children"));
-    let children = children.unwrap_or_default();
-    let all = children.split_whitespace().chain([server.as_str()]);
-    all.map(processor_time).sum()
+/// Returns the processor time of a node.
+pub fn node_time(node: &Process) -> Duration {
+    processor_time(&node.child.id().to_string())
+}
+
+/// Returns the processor time of this process.
+fn own_time() -> Duration {
+    let usage = getrusage(UsageWho::RUSAGE_SELF).expect("Linux");
+    let times = [usage.user_time(), usage.system_time()];
+    let times = times.map(|time| time.num_microseconds().unsigned_abs());
+    Duration::from_micros(times.iter().sum())
 }
 
 /// Returns a part of sorted figures.
-fn part<T: Copy>(all: &[T], percent: usize) -> T {
-    all[(all.len() * percent / 100).min(all.len() - 1)]
+pub fn part<T: Copy>(all: &[T], percent: usize) -> Option<T> {
+    let last = all.len().checked_sub(1)?;
+    Some(all[(all.len() * percent / 100).min(last)])
+}
+
+/// Returns the load average of the machine.
+pub fn load_average() -> String {
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    load.split(' ').next().unwrap_or_default().to_owned()
+}
+
+impl Load {
+    fn plan(&self, n: usize) -> Plan {
+        Plan {
+            pace: self.pace,
+            patience: Duration::from_secs(30),
+            live: true,
+            ..plan(&format!("measured-{n}"), self.utterances)
+        }
+    }
+
+    /// Lets the speakers speak, and kills a node from time to time. Each is started again by
+    /// `start`.
+    async fn run(
+        &self,
+        start: impl Fn() -> Process,
+        database: Option<(&Postgres, &str)>,
+    ) -> Outcome {
+        let mut nodes: Vec<Process> = (0..self.nodes.max(1)).map(|_| start()).collect();
+        let places = Places::new(nodes.iter().map(Place::address));
+        // Where nodes are killed, subscribers are on another one.
+        let quiet = self.kill.map(|_| start());
+        let at = |n: usize| quiet.as_ref().unwrap_or(&nodes[n % nodes.len()]).address();
+        let ears: Vec<_> = (0..self.streams).map(|n| at(n + 1)).collect();
+        let started = stream::iter(ears).enumerate().map(async |(n, ear)| {
+            let voice = Voice::start(self.plan(n), &places, n).await;
+            let ear = Ear::open(&ear, &voice.plan.room).await;
+            (voice, ear)
+        });
+        let started: Vec<_> = Box::pin(started.buffered(AT_ONCE)).collect().await;
+        let (mut voices, ears): (Vec<Voice>, Vec<Ear>) = started.into_iter().unzip();
+        let time = || {
+            [
+                database.map_or(Duration::ZERO, |(p, _)| p.processor_time()),
+                own_time(),
+            ]
+        };
+        let (begun, before) = (Instant::now(), time());
+        let sum = |nodes: &[Process]| nodes.iter().chain(&quiet).map(node_time).sum::<Duration>();
+        let before_all = sum(&nodes);
+        let mut of_killed = Duration::ZERO;
+        let apart = self.pace / u32::try_from(self.streams).expect("few");
+        let mut kills = 0;
+        let kill = OptionFuture::from(self.kill.map(|every| {
+            let (nodes, kills, of_killed) = (&mut nodes, &mut kills, &mut of_killed);
+            let (start, places) = (&start, &places);
+            async move {
+                loop {
+                    sleep(every).await;
+                    let victim = *kills % nodes.len();
+                    *of_killed += node_time(&nodes[victim]);
+                    signal(&nodes[victim], Signal::SIGKILL);
+                    nodes[victim] = block_in_place(start);
+                    places.set(nodes.iter().map(Place::address));
+                    *kills += 1;
+                    eprintln!("kill {kills}, load average {}", load_average());
+                }
+            }
+        }));
+        let talk = join_all(voices.iter_mut().enumerate().map(async |(n, voice)| {
+            // Not all in the same moment.
+            sleep(apart * u32::try_from(n).expect("few")).await;
+            voice.speak();
+            voice.end().await
+        }));
+        let heard = tokio::select! {
+            heard = talk => heard,
+            Some(()) = kill => unreachable!("it goes on"),
+        };
+        let took = begun.elapsed();
+        let (after, spent) = (time(), sum(&nodes) + of_killed - before_all);
+        let mut faults = Vec::new();
+        let (mut away, mut delays) = (Vec::new(), Vec::new());
+        for (voice, heard) in voices.iter().zip(heard) {
+            let said = [voice.plan.words()];
+            let fault = ledger::wrong(&said, &heard.words);
+            faults.extend(fault.map(|fault| format!("{}, speaker: {fault}", voice.plan.name)));
+            away.extend(heard.away);
+            delays.extend(heard.delays);
+        }
+        let ledger = Ledger::of(&voices);
+        let all: Vec<_> = nodes.iter().chain(&quiet).map(Place::address).collect();
+        let ears: Vec<&Ear> = ears.iter().collect();
+        faults.extend(ledger.faults(&all, &ears, database).await);
+        away.sort_unstable();
+        delays.sort_unstable();
+        Outcome {
+            faults,
+            kills,
+            finals: self.streams * usize::from(self.utterances),
+            took,
+            away,
+            delays,
+            cost: [spent, after[0] - before[0], after[1] - before[1]],
+        }
+    }
+}
+
+impl Outcome {
+    fn print(&self, load: &Load) {
+        let Self { finals, took, .. } = self;
+        let seconds = took.as_secs_f64();
+        println!(
+            "{} streams, {} nodes, {} kills, {} words, {} faults; load average {}",
+            load.streams,
+            load.nodes,
+            self.kills,
+            2 * finals,
+            self.faults.len(),
+            load_average(),
+        );
+        let rate = *finals as f64 / seconds;
+        println!("{finals} finals in {seconds:.0} s: {rate:.0} a second");
+        println!(
+            "a final after its utterance: p50 {:?} ms, p95 {:?} ms, p99 {:?} ms",
+            part(&self.delays, 50).unwrap_or_default(),
+            part(&self.delays, 95).unwrap_or_default(),
+            part(&self.delays, 99).unwrap_or_default(),
+        );
+        let [nodes, database, own] = self.cost.map(|cost| cost.as_secs_f64());
+        println!(
+            "cores: nodes {:.2}, database {:.2}, speakers and subscribers {:.2}",
+            nodes / seconds,
+            database / seconds,
+            own / seconds
+        );
+        println!(
+            "nodes: {:.0} streams a core; database: {:.0} µs of processor time a final",
+            load.streams as f64 * seconds / nodes,
+            database * 1e6 / *finals as f64
+        );
+        if let [Some(half), Some(most), Some(all)] = [50, 95, 100].map(|p| part(&self.away, p)) {
+            println!(
+                "{} interruptions: back after p50 {half:.1?}, p95 {most:.1?}, at most {all:.1?}",
+                self.away.len()
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn thirty_speakers_on_three_nodes_are_heard_once_everywhere() {
+    let Some(postgres) = Postgres::shared() else {
+        return;
+    };
+    let url = postgres.database();
+    let load = Load {
+        streams: 30,
+        utterances: 8,
+        pace: Duration::from_millis(1250),
+        nodes: 3,
+        kill: None,
+    };
+    let start = || in_cluster(&url);
+    let outcome = load.run(start, Some((postgres, &url))).await;
+    outcome.print(&load);
+    assert_eq!(outcome.away, Vec::<Duration>::new(), "no socket is lost");
+    assert_eq!(outcome.faults, Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes minutes"]
 async fn measure_what_kills_cost() {
-    let (streams, seconds) = (number("STREAMS", 60), number("SECONDS", 60));
-    let (kill_after, pace) = (number("KILL", 20), number("PACE_MS", 1000));
-    let Some(postgres) = Postgres::start(&[]) else {
-        return;
+    let seconds = number("SECONDS", 60);
+    let pace = number("PACE_MS", 1000);
+    let load = Load {
+        streams: usize::try_from(number("STREAMS", 60)).expect("few"),
+        utterances: u16::try_from(seconds * 1000 / pace).expect("few"),
+        pace: Duration::from_millis(pace),
+        nodes: usize::try_from(number("NODES", 3)).expect("few"),
+        kill: Some(Duration::from_secs(number("KILL", 0))).filter(|kill| !kill.is_zero()),
     };
-    let url = postgres.database();
-    let mut nodes: Vec<Process> = (0..3).map(|_| measured(&url)).collect();
-    // Subscribers are on a node that is not killed.
-    let quiet = measured(&url);
-    let places = Places::new(nodes.iter().map(Place::address));
-    let (mut voices, mut ears) = (Vec::new(), Vec::new());
-    for n in 0..usize::try_from(streams).expect("few") {
-        let plan = Plan {
-            pace: Duration::from_millis(pace),
-            patience: Duration::from_secs(30),
-            ..plan(
-                &format!("measured-{n}"),
-                u16::try_from(seconds * 1000 / pace).expect("few"),
-            )
+    assert!(
+        load.nodes > 0 || load.kill.is_none(),
+        "it is not started again"
+    );
+    let outcome = if load.nodes == 0 {
+        let data = tempfile::tempdir().expect("a directory");
+        let start = || {
+            measured(|command| {
+                command.arg("--data").arg(data.path());
+            })
         };
-        let voice = Voice::start(plan, &places, n).await;
-        ears.push(Ear::open(&quiet, &voice.plan.room).await);
-        voices.push(voice);
-    }
-    voices.iter().for_each(Voice::speak);
-    let (begun, cost) = (Instant::now(), database_time(&postgres, &url));
-    let mut kills = 0;
-    let is_done = |voices: &[Voice]| {
-        let all = voices.iter();
-        all.map(|voice| voice.heard().words.len() / 2)
-            .all(|heard| heard as u64 * pace > (seconds - 5) * 1000)
+        load.run(start, None).await
+    } else {
+        let Some(postgres) = Postgres::start(&[]) else {
+            return;
+        };
+        let url = postgres.database();
+        let start = || in_cluster(&url);
+        load.run(start, Some((&postgres, &url))).await
     };
-    while kill_after > 0 && begun.elapsed().as_secs() < 3 * seconds {
-        tokio::time::sleep(Duration::from_secs(kill_after)).await;
-        if is_done(&voices) {
-            break;
-        }
-        let victim = kills % nodes.len();
-        signal(&nodes[victim], Signal::SIGKILL);
-        kills += 1;
-        nodes[victim] = measured(&url);
-        places.set(nodes.iter().map(Place::address));
-    }
-    let (mut away, mut delays) = (Vec::new(), Vec::new());
-    for voice in &mut voices {
-        let heard = voice.end().await;
-        assert_eq!(heard.words, voice.plan.words(), "what a speaker was told");
-        away.extend(heard.away);
-        delays.extend(heard.delays);
-    }
-    let elapsed = begun.elapsed();
-    let cost = database_time(&postgres, &url) - cost;
-    let ledger = Ledger::of(&voices);
-    let ears: Vec<&Ear> = ears.iter().collect();
-    let addresses: Vec<_> = nodes.iter().map(Place::address).collect();
-    let faults = ledger.faults(&addresses, &ears, (&postgres, &url)).await;
-    let entries = postgres.ask(&url, "SELECT count(*) FROM entry WHERE kind = 'said'");
-    let entries: u64 = entries.parse().expect("a number");
-    away.sort();
-    delays.sort_unstable();
-    println!(
-        "{streams} streams, {kills} kills, {} words, {} faults",
-        2 * entries,
-        faults.len()
-    );
-    println!(
-        "{entries} finals in {elapsed:.0?}: {:.0} a second",
-        entries as f64 / elapsed.as_secs_f64()
-    );
-    println!(
-        "database: {:.0} µs of processor time a final",
-        cost as f64 * 1000.0 / entries as f64
-    );
-    println!(
-        "own final after the utterance: p50 {} ms, p99 {} ms",
-        part(&delays, 50),
-        part(&delays, 99)
-    );
-    if !away.is_empty() {
-        println!(
-            "{} interruptions: back after p50 {:.1?}, p95 {:.1?}, at most {:.1?}",
-            away.len(),
-            part(&away, 50),
-            part(&away, 95),
-            part(&away, 100)
-        );
-    }
-    assert_eq!(faults, Vec::<String>::new());
+    outcome.print(&load);
+    assert_eq!(outcome.faults, Vec::<String>::new());
 }

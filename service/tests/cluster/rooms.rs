@@ -21,6 +21,7 @@ pub async fn speakers(
             first: u16::try_from(n / rooms).expect("few") * 2 * utterances,
             pace,
             patience: Duration::from_secs(58),
+            live: false,
             utterances,
         };
         voices.push(Voice::start(plan, places, n / rooms + n).await);

@@ -16,6 +16,16 @@ use tokio_tungstenite::tungstenite::Message;
 /// Milliseconds of an utterance of two words with its pause.
 const LONG: u64 = 1000;
 
+/// Bytes of a message, which is 100 ms of audio.
+const FRAME: usize = 3200;
+
+/// Messages of an utterance.
+const FRAMES: u32 = 10;
+
+/// The message of an utterance after which its final is due: 400 ms of words, and the 300 ms
+/// of silence that end it.
+const LAST_NEEDED: u32 = 7;
+
 /// Time between two dials.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -57,6 +67,9 @@ pub struct Plan {
     pub pace: Duration,
     /// How long it waits for a final that it is owed before it dials again.
     pub patience: Duration,
+    /// `true` to send each message when it would have been spoken; else an utterance is sent
+    /// at once.
+    pub live: bool,
 }
 
 impl Plan {
@@ -64,6 +77,13 @@ impl Plan {
     pub fn words(&self) -> Vec<String> {
         let last = self.first + 2 * self.utterances;
         (self.first..last).map(|word| format!("w{word}")).collect()
+    }
+
+    /// Returns the utterance of a word, if it is one of these.
+    fn utterance(&self, word: &str) -> Option<u16> {
+        let number: u16 = word.strip_prefix('w')?.parse().ok()?;
+        let place = number.checked_sub(self.first)?;
+        (place < 2 * self.utterances).then_some(place / 2)
     }
 
     /// Returns the sound of an utterance, which speakers share that say the same.
@@ -87,8 +107,8 @@ pub struct Heard {
     pub failures: usize,
     /// How long each of those interruptions has lasted.
     pub away: Vec<Duration>,
-    /// Milliseconds from the moment an utterance was sent to its final, of those that were
-    /// sent once.
+    /// Milliseconds from the moment an utterance was sent up to its pause to its final, of
+    /// those that were sent once.
     pub delays: Vec<u64>,
 }
 
@@ -119,10 +139,11 @@ impl Voice {
         let conversation = begun.conversation.clone();
         let speaks = Arc::new(Notify::new());
         let begin = Arc::clone(&speaks);
+        let longest = LONGEST + 2 * plan.pace * u32::from(plan.utterances);
         let task = tokio::spawn(async move {
             begin.notified().await;
             let talk = speaker.talk(begun);
-            timeout(LONGEST, talk).await.expect("all is said in time");
+            timeout(longest, talk).await.expect("all is said in time");
         });
         Self {
             plan,
@@ -261,14 +282,22 @@ impl Speaker {
         // The end of the conversation is not waited for: others may speak.
         let stop = json!({"type": "stop_request"}).to_string();
         if client.try_send(Message::text(stop)).await {
-            client.until("conversation_completed").await;
+            // Its node may be killed just now. All was said.
+            loop {
+                let heard = client.next().await;
+                if heard.kind() == "conversation_completed" || heard == super::Heard::Closed(None) {
+                    break;
+                }
+                assert_ne!(heard.kind(), "closed", "{heard:?}");
+            }
         }
     }
 
     /// Speaks on a socket, from an utterance on, until all was heard or the socket is lost.
     /// Returns how it ended.
     async fn speak(&mut self, client: &mut Client, from: u16) -> Option<u16> {
-        let mut sent = from;
+        // The next message, of the next utterance.
+        let (mut sent, mut frame) = (from, 0);
         let mut times: Vec<(u16, Instant)> = Vec::new();
         let mut next = tokio::time::Instant::now();
         let mut owed_since = next;
@@ -277,19 +306,32 @@ impl Speaker {
             tokio::select! {
                 () = sleep_until(next), if is_due => {
                     let audio = self.plan.audio(sent);
-                    for chunk in audio.chunks(3200) {
+                    let frames = if self.plan.live { frame + 1 } else { FRAMES };
+                    while frame < frames {
+                        let chunk = audio.chunks(FRAME).nth(frame as usize).expect("a second");
                         let message = Message::binary(chunk.to_vec());
                         match timeout(self.plan.patience, client.try_send(message)).await {
                             Ok(true) => {}
                             _ => return self.ending(client).await,
                         }
+                        if frame == LAST_NEEDED {
+                            times.push((sent, Instant::now()));
+                        }
+                        frame += 1;
+                    }
+                    let length = Duration::from_millis(LONG) / FRAMES * (FRAMES - 1);
+                    if frame < FRAMES {
+                        next += Duration::from_millis(LONG) / FRAMES;
+                        continue;
                     }
                     if sent <= self.finals {
                         owed_since = tokio::time::Instant::now();
                     }
-                    times.push((sent, Instant::now()));
-                    sent += 1;
-                    next = tokio::time::Instant::now() + self.plan.pace;
+                    (sent, frame) = (sent + 1, 0);
+                    next = match self.plan.live {
+                        true => next + self.plan.pace.saturating_sub(length),
+                        false => tokio::time::Instant::now() + self.plan.pace,
+                    };
                 }
                 heard = client.next() => match heard.kind() {
                     "message_response" if self.take(heard.json(), &times) => {
@@ -323,21 +365,16 @@ impl Speaker {
 
     /// Notes a message, if it is its own. Returns `true` if so.
     fn take(&mut self, message: &Value, times: &[(u16, Instant)]) -> bool {
-        let own = self.plan.words();
         let texts = message["messages"].as_array().expect("messages").iter();
         let texts = texts.filter_map(|message| message["payload"]["content"].as_str());
-        let words: Vec<String> = texts.flat_map(words_of).collect();
-        let words: Vec<String> = words
-            .into_iter()
-            .filter(|word| own.contains(word))
-            .collect();
-        let Some(last) = words.last() else {
+        let mut words: Vec<String> = texts.flat_map(words_of).collect();
+        words.retain(|word| self.plan.utterance(word).is_some());
+        let last = words.last().and_then(|word| self.plan.utterance(word));
+        let Some(utterance) = last else {
             return false;
         };
-        let at = own.iter().position(|word| word == last).expect("its own");
-        let utterance = u16::try_from(at / 2).expect("few");
         self.finals = self.finals.max(utterance + 1);
-        let sent = times.iter().find(|(number, _)| *number == utterance);
+        let sent = times.iter().rev().find(|(number, _)| *number == utterance);
         self.note(|heard| {
             heard.words.extend(words);
             if let (Some((_, sent)), true) = (sent, heard.closes.is_empty()) {
