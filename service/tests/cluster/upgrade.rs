@@ -123,7 +123,7 @@ async fn a_node_refuses_tables_that_need_a_newer_release_and_leaves_them_alone()
     migrate(postgres, &url, 2);
     postgres.ask(&url, "DROP FUNCTION symbl_heads_1");
     let refused = Server::bind(configured(&url)).await;
-    let error = refused.err().expect("an error").to_string();
+    let error = refused.expect_err("an error").to_string();
     for part in ["has version 2", "knows version 1", "newer release"] {
         assert!(error.contains(part), "{error}");
     }
@@ -154,7 +154,7 @@ async fn a_database_with_tables_of_another_program_is_refused_by_their_names() {
         let url = postgres.database();
         postgres.ask(&url, tables);
         let refused = Server::bind(configured(&url)).await;
-        let error = refused.err().expect("an error").to_string();
+        let error = refused.expect_err("an error").to_string();
         assert!(
             error.contains(&format!("another program ({names})")),
             "{error}"

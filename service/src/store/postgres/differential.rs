@@ -314,8 +314,7 @@ async fn the_database_decides_by_the_rules_of_the_log() {
 }
 
 /// Parts of the functions, and what is left of them without a fence.
-const FENCES: [(&str, &str); 10] = [
-    ("AND symbl_closing_1(known.conversation)", "AND false"),
+const FENCES: [(&str, &str); 9] = [
     ("id = me AND NOT gone FOR SHARE", "id = me FOR SHARE"),
     (
         "IF st.attempt IS DISTINCT FROM (p->>'attempt')::bigint",
@@ -346,7 +345,14 @@ async fn a_fence_that_is_missing_in_the_database_is_found() {
     };
     for broken in FENCES {
         assert_eq!(FUNCTIONS.matches(broken.0).count(), 1, "{broken:?}");
-        let found = tokio::spawn(run(1, STEPS, server.database(), Some(broken))).await;
-        assert!(found.is_err(), "not found: {broken:?}");
+        let mut is_found = false;
+        for seed in 1..=3 {
+            let run = run(seed, STEPS, server.database(), Some(broken));
+            is_found |= tokio::spawn(run).await.is_err();
+            if is_found {
+                break;
+            }
+        }
+        assert!(is_found, "not found: {broken:?}");
     }
 }

@@ -20,6 +20,8 @@ mod differential;
 mod fill;
 mod filter;
 mod form;
+#[cfg(test)]
+mod frozen;
 mod groups;
 mod hooks;
 mod jobs;
