@@ -392,7 +392,7 @@ impl Hub {
                 Err(conversation) => conversation,
             };
             let closed = conversation.closed.notified();
-            // With other nodes, whoever takes a seat waits.
+            // With other nodes, the one that takes a seat waits.
             if !conversation.state().is_closing() || self.log.registry().is_some() {
                 continue;
             }
@@ -519,8 +519,7 @@ impl Hub {
         }
     }
 
-    /// Ends a conversation in which nobody is and that waits for lost speakers, who will not
-    /// come.
+    /// Ends a conversation without speakers that waits for lost ones, who will not come.
     pub(crate) fn dissolve(self: &Arc<Self>, account: &str, number: i64) {
         let Some(conversation) = self.running(account, number) else {
             return;

@@ -438,7 +438,7 @@ impl ConversationState {
         }
     }
 
-    /// Waits for no lost speaker any more. Returns `false` if somebody is there.
+    /// Waits for no lost speaker any more. Returns `false` if a speaker is there.
     pub(crate) fn dissolve(&mut self, now: Instant) -> bool {
         let is_left = self.members.is_empty() && self.closing == 0 && self.joining == 0;
         if is_left {

@@ -198,7 +198,7 @@ async fn streaming(State(shared): State<Shared>, visit: Visit) -> Response {
         return away();
     }
     let joining = hub.join_past_admission(&visit.key);
-    // Whoever comes back is let in, however many are here.
+    // A client that comes back is let in, however many are here.
     let place = Arc::clone(&shared.places).try_acquire_owned().ok();
     if place.is_none() && !joining.as_ref().is_some_and(|joining| joining.returns) {
         return full(

@@ -68,7 +68,7 @@ pub(crate) type Cancel = watch::Receiver<bool>;
 
 /// Waits until a job is cancelled.
 pub(crate) async fn cancelled(mut cancel: Cancel) {
-    // Without a sender nobody can cancel it any more.
+    // Without a sender it cannot be cancelled any more.
     if cancel.wait_for(|cancelled| *cancelled).await.is_err() {
         std::future::pending::<()>().await;
     }

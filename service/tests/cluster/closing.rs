@@ -63,7 +63,7 @@ async fn a_closing_on_another_node_is_not_waited_for_too_long_or_without_need() 
     let (_ada, id) = closing(postgres, &url, &a, "slow").await;
     let (_bob, joined) = Client::started(&b, "slow", &start_as("Bob", 60)).await;
     assert_eq!(joined, id);
-    // A speaker is there now, so nobody has to wait on the node that still closes.
+    // A speaker is there now, so no dial has to wait on the node that still closes.
     let (_eve, joined) = Client::started(&a, "slow", &start_as("Eve", 60)).await;
     assert_eq!(joined, id);
     let open = format!("SELECT count(*) FROM seat WHERE conversation = {id} AND closing IS NULL");

@@ -180,7 +180,7 @@ async fn an_outage_is_said_once_and_again_when_it_is_over() {
         })
         .await;
     };
-    // Nobody takes it, so it is due again, and is looked for each five seconds then.
+    // No receiver takes it, so it is due again, and is looked for each five seconds then.
     let job = json!({
         "messages": [{"payload": {"content": "Hello."}}], "webhookUrl": "http://127.0.0.1:1/",
     });

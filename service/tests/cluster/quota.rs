@@ -129,7 +129,7 @@ async fn a_node_whose_limit_of_sockets_is_reached_says_503() {
     let other = node(&url).await;
     let _first = dial(&full, "a").await.expect("room");
     assert_eq!(dial(&full, "b").await.err(), Some((503, "1".to_owned())));
-    // Whoever comes back from another node is let in.
+    // A client that comes back from another node is let in.
     let (lost, id) = Client::started(&other, "c", &start_as("Ada", 60)).await;
     drop(lost);
     let mut back = dial(&full, "c").await.expect("it comes back");

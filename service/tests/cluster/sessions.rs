@@ -178,7 +178,7 @@ async fn a_text_whose_node_dies_before_it_is_acknowledged_is_stored_once_by_anot
     postgres.ask(&database, "UPDATE pause SET is_on = true");
     write(&mut node, "page", &["one"]);
     until_it_says(postgres, &database, "SELECT is_called FROM paused", "t").await;
-    // The commit comes while nobody is there who could acknowledge it.
+    // The commit comes while no node is there that could acknowledge it.
     signal(&a, Signal::SIGSTOP);
     postgres.ask(&database, "UPDATE pause SET is_on = false");
     let stored = "SELECT count(*) FROM entry WHERE kind = 'sent'";
