@@ -186,7 +186,7 @@ async fn an_outage_is_said_once_and_again_when_it_is_over() {
     });
     let (status, told) = common::jobs::ask(&a, "POST /v1/process/text", &job.to_string()).await;
     assert_eq!(status, 201, "{told}");
-    until("a webhook was not taken").await;
+    until("a receiver takes no webhooks").await;
     postgres.kill();
     let lost = "webhooks that are due are not known";
     until(lost).await;
