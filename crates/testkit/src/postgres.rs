@@ -44,13 +44,20 @@ run() {
         -c max_connections=300 -c shared_buffers=32MB "$@" >>"$directory/log" 2>&1 &
     server=$!
 }
+# The first process alone starts others, and must not while they are listed.
+freeze() {
+    kill -STOP "$server" 2>/dev/null
+    while ps -o stat= -p "$server" | grep -q '^[^TZ]'; do :; done
+    others=$(ps -o pid= --ppid "$server")
+    [ -z "$others" ] || kill -STOP $others
+}
 run "$@"
 echo started
 while read -r line; do
     case $line in
-        kill) kill -KILL $(ps -o pid= --ppid "$server") "$server" 2>/dev/null; wait "$server" ;;
+        kill) freeze; kill -KILL $others "$server" 2>/dev/null; wait "$server" ;;
         start) run "$@" ;;
-        freeze) kill -STOP $(ps -o pid= --ppid "$server") "$server" ;;
+        freeze) freeze ;;
         thaw) kill -CONT $(ps -o pid= --ppid "$server") "$server" ;;
     esac
     echo "$line"
