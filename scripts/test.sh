@@ -58,7 +58,7 @@ elif [[ ${CI:-} == @(true|1) ]]; then
 else
     echo 'SKIPPED: every test that needs the model tiny.en, which cannot be had, see above' >&2
 fi
-bound=25m
+bound=40m
 timeout --kill-after=10s "$bound" cargo test --workspace --locked --no-fail-fast 2>&1 |
     tee "$log" || status=$?
 timeout --kill-after=10s 5m "${teeth[@]}" teeth:: 2>&1 | tee -a "$log" || status=$?
