@@ -7,7 +7,7 @@
 use super::bus::until_metric;
 use super::*;
 
-/// Does to the tables what a next release may do, and says of them what it says.
+/// Changes the tables as a next release may, and sets which older releases may use them.
 fn migrate(postgres: &Postgres, url: &str, compatible: u32) {
     let tables = "SELECT string_agg(format('ALTER TABLE %I ADD COLUMN next_release text;',
         relname), ' ') FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace";
