@@ -355,10 +355,13 @@ impl Server {
             _ => tracing::warn!("the last changes may not be stored"),
         }
         #[cfg(feature = "otlp")]
-        {
+        if self.traces.are_wanted() {
             let traces = std::mem::take(&mut self.traces);
             let ended = tokio::task::spawn_blocking(move || traces.end(patience));
-            let _ = ended.await;
+            // There may be no thread for it.
+            if timeout(patience, ended).await.is_err() {
+                tracing::warn!("the last traces may not have been sent");
+            }
         }
     }
 }
