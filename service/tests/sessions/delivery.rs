@@ -188,23 +188,20 @@ async fn clients_are_let_go_long_before_the_end_of_a_drain_whatever_their_transp
         return;
     };
     let both = ["polling", "websocket"];
-    for (id, transports, is_upgraded) in [
-        ("websocket", &both[1..], false),
-        ("polling", &both[..1], false),
-        ("upgraded", &both[..], true),
+    for (id, transports) in [
+        ("websocket", &both[1..]),
+        ("polling", &both[..1]),
+        ("both", &both[..]),
     ] {
         let options = json!({ "transports": transports, "reconnectionDelay": 50 });
         node.open_with(id, &url(&server), &options, &[]);
         node.next(id, "connect");
-        if is_upgraded {
-            node.next(id, "upgrade");
-        }
         node.create(id);
     }
     let server = std::sync::Arc::new(server);
     let draining = std::sync::Arc::clone(&server);
     let drain = tokio::spawn(async move { draining.drain().await });
-    for id in ["websocket", "polling", "upgraded"] {
+    for id in ["websocket", "polling", "both"] {
         let lost = node.next(id, "disconnect");
         assert_ne!(lost["reason"], "io server disconnect", "{id}");
         assert_eq!(lost["active"], true, "{id}");
