@@ -278,7 +278,7 @@ async fn a_wav_file_that_was_cut_off_is_done_and_its_job_says_so() {
     }
 }
 
-/// Returns a text for a job that tells this receiver of itself.
+/// Returns a job about a text, with this receiver as its webhook.
 fn telling(address: std::net::SocketAddr) -> String {
     let message = json!({"payload": {"content": "Hello."}});
     json!({"webhookUrl": format!("http://{address}/hook"), "messages": [message]}).to_string()

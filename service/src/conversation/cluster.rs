@@ -151,7 +151,8 @@ impl Hub {
     ) -> Result<bool, LogError> {
         let here = seat.and_then(|_| self.find(key));
         let taken = self.take_up_with(key, seat, here.clone()).await;
-        // What was left meanwhile has not ended, because of the one who was about to join it.
+        // A conversation that its last speaker has left meanwhile goes on while a speaker is
+        // about to join it.
         if let (Some(here), Err(_) | Ok(false)) = (here, &taken) {
             self.end_if_left(&here);
         }
