@@ -15,8 +15,8 @@ use crate::seams::AnyStream;
 use futures_util::task::AtomicWaker;
 use std::io::{Error, ErrorKind, IoSlice, Result};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -35,7 +35,27 @@ struct Inner {
     reader: AtomicWaker,
 }
 
+/// A connection that may have ended.
+#[derive(Debug)]
+pub(crate) struct WeakLimit(Weak<Inner>);
+
+impl WeakLimit {
+    /// Returns the limit, unless the connection has ended.
+    pub(crate) fn get(&self) -> Option<WriteLimit> {
+        self.0.upgrade().map(WriteLimit)
+    }
+}
+
 impl WriteLimit {
+    pub(crate) fn weak(&self) -> WeakLimit {
+        WeakLimit(Arc::downgrade(&self.0))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_cut(&self) -> bool {
+        self.0.is_cut.load(Ordering::Acquire)
+    }
+
     /// Sets the limit.
     pub(crate) fn set(&self, limit: Duration) {
         let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);

@@ -287,22 +287,27 @@ async fn open(State(door): State<Arc<Door>>, mut request: Request, next: Next) -
     let client = query.split('&').find_map(|pair| pair.strip_prefix("sid="));
     let client = client.map(str::to_owned);
     let is_upgrade = request.headers().contains_key(UPGRADE);
-    if is_upgrade && let Some(writes) = request.extensions().get::<WriteLimit>() {
+    let writes = request.extensions().get::<WriteLimit>().cloned();
+    let writes = writes.filter(|_| is_upgrade);
+    if let Some(writes) = &writes {
         writes.set(PING_INTERVAL + PING_TIMEOUT);
-        if let Some(client) = &client {
-            door.polls.upgraded(client, writes);
-        }
     }
     if let Some(client) = client {
         let polls = door.polls.clone();
         drop(door);
-        return tokio::select! {
+        let response = tokio::select! {
             biased;
             () = polls.ended(&client), if !is_upgrade => {
                 http::unavailable("The service ends; connect again.")
             }
             response = next.run(request) => response,
         };
+        if let Some(writes) = writes
+            && response.status() == StatusCode::SWITCHING_PROTOCOLS
+        {
+            polls.upgraded(&client, &writes);
+        }
+        return response;
     }
     let place = Arc::clone(&door.openings).try_acquire_owned();
     let Some(place) = place.ok().filter(|_| !*door.shutdown.borrow()) else {

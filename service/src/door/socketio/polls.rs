@@ -6,14 +6,23 @@
 //! The library can only disconnect a client, which stays away then, or close all of them. A client
 //! whose poll fails counts its connection as lost, as it does when its WebSocket is cut.
 
-use crate::door::stall::WriteLimit;
+use crate::door::stall::{WeakLimit, WriteLimit};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
-/// The clients whose sockets are open, by the id of their connection.
+/// The clients whose sockets are open.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Polls(Arc<Mutex<HashMap<String, Client>>>);
+pub(super) struct Polls(Arc<Mutex<Clients>>);
+
+#[derive(Debug, Default)]
+struct Clients {
+    /// By the id of their connection.
+    open: HashMap<String, Client>,
+    /// Connections of WebSockets whose client's socket is not open yet: a client that polls asks
+    /// for both at once.
+    early: HashMap<String, WeakLimit>,
+}
 
 #[derive(Debug)]
 struct Client {
@@ -32,25 +41,38 @@ pub(super) struct Polling {
 impl Polls {
     /// Adds a client.
     pub(super) fn enter(&self, id: String) -> Polling {
+        let mut clients = self.clients();
         let client = Client {
             is_ended: watch::Sender::new(false),
-            upgraded: None,
+            upgraded: clients.early.remove(&id).and_then(|early| early.get()),
         };
-        self.map().insert(id.clone(), client);
+        clients.open.insert(id.clone(), client);
+        drop(clients);
         let polls = self.clone();
         Polling { polls, id }
     }
 
     /// Notes the connection of a client's WebSocket.
     pub(super) fn upgraded(&self, id: &str, connection: &WriteLimit) {
-        if let Some(client) = self.map().get_mut(id) {
-            client.upgraded = Some(connection.clone());
+        let mut clients = self.clients();
+        let Some(client) = clients.open.get_mut(id) else {
+            clients.early.retain(|_, early| early.get().is_some());
+            clients.early.insert(id.to_owned(), connection.weak());
+            return;
+        };
+        client.upgraded = Some(connection.clone());
+        if *client.is_ended.borrow() {
+            connection.cut();
         }
     }
 
     /// Waits until the connection of a client is to end. Without such a client it never does.
     pub(super) async fn ended(&self, id: &str) {
-        let ended = self.map().get(id).map(|one| one.is_ended.subscribe());
+        let ended = self
+            .clients()
+            .open
+            .get(id)
+            .map(|one| one.is_ended.subscribe());
         if let Some(mut ended) = ended
             && ended.wait_for(|is_ended| *is_ended).await.is_ok()
         {
@@ -59,7 +81,7 @@ impl Polls {
         std::future::pending().await
     }
 
-    fn map(&self) -> MutexGuard<'_, HashMap<String, Client>> {
+    fn clients(&self) -> MutexGuard<'_, Clients> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -67,7 +89,7 @@ impl Polls {
 impl Polling {
     /// Fails the client's poll, and those that come, and cuts its WebSocket.
     pub(super) fn end(&self) {
-        if let Some(client) = self.polls.map().get(&self.id) {
+        if let Some(client) = self.polls.clients().open.get(&self.id) {
             client.is_ended.send_replace(true);
             if let Some(connection) = &client.upgraded {
                 connection.cut();
@@ -78,7 +100,7 @@ impl Polling {
 
 impl Drop for Polling {
     fn drop(&mut self) {
-        self.polls.map().remove(&self.id);
+        self.polls.clients().open.remove(&self.id);
     }
 }
 
@@ -101,5 +123,31 @@ mod tests {
         assert!(!has_ended("other") && !has_ended("unknown"));
         drop(one);
         assert!(!has_ended("one"), "it is gone");
+    }
+
+    #[test]
+    fn a_websocket_is_cut_whenever_it_was_asked_for() {
+        let polls = Polls::default();
+        let [before, meanwhile, after, gone] = [(); 4].map(|()| WriteLimit::default());
+        polls.upgraded("gone", &gone);
+        drop(gone);
+        polls.upgraded("before", &before);
+        assert_eq!(polls.clients().early.len(), 1, "the other one is forgotten");
+        for (id, connection) in [
+            ("before", &before),
+            ("meanwhile", &meanwhile),
+            ("after", &after),
+        ] {
+            let client = polls.enter(id.to_owned());
+            if id == "meanwhile" {
+                polls.upgraded(id, connection);
+            }
+            client.end();
+            if id == "after" {
+                polls.upgraded(id, connection);
+            }
+            assert!(connection.is_cut(), "{id}");
+        }
+        assert!(polls.clients().early.is_empty());
     }
 }
