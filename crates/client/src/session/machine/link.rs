@@ -132,25 +132,25 @@ impl Session {
             Phase::Waiting { until } if until <= now => self.dial(now),
             Phase::Dialing { deadline } if deadline <= now && !ignored => {
                 let waited = self.config.connect_timeout.as_millis();
-                self.cut(
-                    now,
+                let failure = self.why_no_session(now).unwrap_or_else(|| {
                     Failure::retryable(
                         Reason::ConnectTimeout,
                         format!("no connection to the service within {waited} ms (connect-timeout); check base-url and the network"),
-                    ),
-                );
+                    )
+                });
+                self.cut(now, failure);
             }
             Phase::Starting { deadline } if deadline <= now && !ignored => {
                 let waited = self.config.connect_timeout.as_millis();
                 let said = self.outage.refusals.said();
                 let said = said.map_or_else(String::new, |said| format!("; it told: {said}"));
-                self.cut(
-                    now,
+                let failure = self.why_no_session(now).unwrap_or_else(|| {
                     Failure::retryable(
                         Reason::StartTimeout,
                         format!("the service did not acknowledge the start within {waited} ms (connect-timeout){said}"),
-                    ),
-                );
+                    )
+                });
+                self.cut(now, failure);
             }
             _ => {}
         }

@@ -205,6 +205,30 @@ fn reconnecting_ends_when_its_time_is_up() {
 }
 
 #[test]
+fn a_dial_that_the_end_of_the_time_cuts_short_does_not_hide_why_the_others_failed() {
+    let mut rig = Rig::new(|config| config.reconnect_timeout = Duration::from_secs(5));
+    rig.input(Input::DialFailed(Failure {
+        http_status: Some(503),
+        ..Failure::retryable(Reason::Http, "the service is busy")
+    }));
+    while rig.dials() < 2 {
+        let due = rig.session.next_timeout().expect("a dial");
+        rig.pass(due - rig.now);
+    }
+    rig.pass(Duration::from_secs(5));
+    assert_eq!(rig.session.state(), State::Failed);
+    let failures = rig.events.iter().filter_map(|event| match &event.kind {
+        EventKind::Failed(failure) => Some(failure),
+        _ => None,
+    });
+    let failure = failures.last().expect("an error");
+    assert_eq!(failure.reason, Reason::Http);
+    assert_eq!(failure.http_status, Some(503));
+    let message = "no session for 5000 ms (reconnect-timeout), giving up: the service is busy";
+    assert_eq!(failure.message, message);
+}
+
+#[test]
 fn a_dead_connection_is_found_by_its_missing_pong() {
     let mut rig = Rig::listening();
     rig.pass(Duration::from_secs(10));
