@@ -115,6 +115,15 @@ fn append(log: &dyn Log, conversation: i64, said: Transcribed) -> Verdict {
     verdict.expect("an answer")
 }
 
+/// Ends a conversation, and waits until that is in the log.
+fn finish(log: &dyn Log, conversation: i64, at: i64) {
+    let (tell, told) = std::sync::mpsc::channel();
+    let committed = move |_: &[Arc<Entry>]| tell.send(()).expect("awaited");
+    log.finish(conversation, at, Box::new(committed));
+    let told = told.recv_timeout(std::time::Duration::from_secs(60));
+    assert_ne!(told, Err(std::sync::mpsc::RecvTimeoutError::Timeout));
+}
+
 fn read(log: &dyn Log, conversation: i64) -> Vec<Arc<Entry>> {
     log.read(conversation, 0, usize::MAX).expect("entries")
 }
@@ -135,7 +144,7 @@ fn a_log_has_what_happened_in_order_and_each_final_its_number() {
         assert_eq!(append(log, 1, said("a", None)), Verdict::Stored(3));
         log.close(1, i64::MAX);
         assert_eq!(append(log, 1, said("b", None)), Verdict::Stored(5));
-        log.finish(1, 9, Box::new(|_| {}));
+        finish(log, 1, 9);
         assert_eq!(append(log, 1, said("c", None)), Verdict::Over);
         let expected = ["opened", "member", "said", "closed", "said", "left", "over"];
         assert_eq!(kinds(log, 1), expected);
@@ -289,7 +298,7 @@ fn who_may_be_come_back_to_is_found_again() {
     with_each(|log| {
         begin(log, 1, None);
         begin(log, 2, None);
-        log.finish(2, 1, Box::new(|_| {}));
+        finish(log, 2, 1);
         append(log, 1, said("a", None));
         log.close(1, i64::MAX);
         // The calls that do not block take effect before the next one that does.
@@ -341,7 +350,7 @@ fn a_text_is_stored_once_however_often_it_is_sent() {
         // The ids of another conversation are others.
         begin(log, 2, None);
         assert_eq!(send(log, 2, sent("a", None)), Sending::Stored(3));
-        log.finish(1, 9, Box::new(|_| {}));
+        finish(log, 1, 9);
         assert_eq!(send(log, 1, sent("c", None)), Sending::Over);
         // Its client has not received the answer.
         assert_eq!(send(log, 1, sent("b", None)), Sending::Already(4));
@@ -411,7 +420,7 @@ fn a_conversation_is_found_by_its_session_and_account() {
             (open.session.as_str(), open.opened, open.ends),
             ("session-7", 1, i64::MAX)
         );
-        log.finish(7, 9, Box::new(|_| {}));
+        finish(log, 7, 9);
         // The end is written when a later write is.
         assert_eq!(append(log, 7, said("late", None)), Verdict::Over);
         (seven.over, seven.head) = (Some(9), 2);

@@ -3,7 +3,7 @@
 //! The part of the suite about what clients add to conversations.
 
 use super::records::{HOUR, Kept, all, each, ours, whole, whose, with_each};
-use super::{append, begin, said};
+use super::{append, begin, finish, said};
 use crate::store::bookmarks::{Extent, MOST_BOOKMARKS, Mark, Marked};
 use crate::store::groups::{Group, GroupTerms, MOST_GROUPS};
 use crate::store::notes::{Labelled, Labelling, Metadata};
@@ -119,7 +119,7 @@ fn bookmarks_belong_to_one_conversation_of_one_account_and_go_with_it() {
         assert_eq!(full.expect("an answer"), Marked::Full);
         let found = store.bookmark(ours(1), id).await.expect("read");
         assert_eq!(done(found), made[0]);
-        store.finish(1, 9, Box::new(|_| {}));
+        finish(store, 1, 9);
         store.delete(ours(1)).await.expect("deleted");
         begin(store, 1, None);
         assert_eq!(

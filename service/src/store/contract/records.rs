@@ -2,7 +2,7 @@
 
 //! The part of the suite about what the Conversation API reads and changes.
 
-use super::{append, begin, kinds, read, said, speaker, start};
+use super::{append, begin, finish, kinds, read, said, speaker, start};
 use crate::conversation::entry::{
     Body, Entity, Insight, Sent, Speaker, Topic, TrackerMatch, Transcribed,
 };
@@ -164,7 +164,7 @@ fn an_account_finds_changes_and_deletes_its_own_conversations_only() {
         let store = store.as_ref();
         begin(store, 1, None);
         append(store, 1, rich("Ada"));
-        store.finish(1, 9, Box::new(|_| {}));
+        finish(store, 1, 9);
         for (account, id) in [("other", 1), ("app", 404), ("", 1), ("APP", 1)] {
             let whose = whose(account, id);
             assert_eq!(store.find(whose.clone()).await.expect("read"), None);
@@ -276,7 +276,7 @@ fn nothing_is_left_of_a_conversation_that_was_deleted_and_others_stay() {
         let runs = store.delete(ours(1)).await.expect("an answer");
         assert_eq!(runs, Deleted::Runs);
         assert_eq!(messages(store, 1, Wanted::default()).await.len(), MANY + 1);
-        store.finish(1, 9, Box::new(|_| {}));
+        finish(store, 1, 9);
         let whole = store.delete(ours(1)).await.expect("written");
         assert_eq!(whole, Deleted::Whole);
         assert!(store.purge().await.expect("purged"));
@@ -305,7 +305,7 @@ fn a_long_list_comes_in_pieces_without_what_is_deleted_meanwhile() {
         for text in &texts {
             append(store, 1, said(text, None));
         }
-        store.finish(1, 9, Box::new(|_| {}));
+        finish(store, 1, 9);
         let first = || async {
             let first = store.messages(ours(1), Wanted::default()).await;
             first.expect("read").expect("known")
@@ -458,7 +458,7 @@ fn the_corrections_of_a_conversation_go_with_it() {
         let message = said.messages[0].id;
         append(store, 1, said);
         super::send(store, 1, super::sent("a", Some(message)));
-        store.finish(1, 9, Box::new(|_| {}));
+        finish(store, 1, 9);
         let deleted = store.delete(ours(1)).await.expect("written");
         assert_eq!(deleted, Deleted::Whole);
         assert!(read(store, 1).is_empty());
@@ -523,7 +523,7 @@ fn a_long_transcript_comes_in_parts_without_what_is_deleted_meanwhile() {
         for n in 0..MANY {
             append(store.as_ref(), 1, said(&format!("{n} ").repeat(4000), None));
         }
-        store.finish(1, 9, Box::new(|_| {}));
+        finish(store.as_ref(), 1, 9);
         let (all, parts) = sentences(store.as_ref(), ours(1)).await.expect("known");
         assert!(parts > 2 && all.len() == MANY, "{parts} {}", all.len());
         let begun = store.transcript(ours(1)).await.expect("read");

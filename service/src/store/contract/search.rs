@@ -3,7 +3,7 @@
 //! The part of the suite about the search for words.
 
 use super::records::{HOUR, Kept, each, ours, whole, whose, with_each};
-use super::{append, begin, said, send, sent, start};
+use super::{append, begin, finish, said, send, sent, start};
 use crate::conversation::entry::Sent;
 use crate::store::Whose;
 use crate::store::search::{Hunt, Query};
@@ -107,7 +107,7 @@ fn a_search_finds_the_last_correction_and_nothing_that_is_deleted() {
             (&one["text"], &one["x_corrected"]),
             (&json!("best word"), &json!(true))
         );
-        store.finish(1, 9, Box::new(|_| {}));
+        finish(store, 1, 9);
         store.delete(ours(1)).await.expect("deleted");
         assert!(
             store

@@ -3,7 +3,7 @@
 //! The part of the suite about who said what.
 
 use super::records::{Kept, ours, whole, whose, with_each};
-use super::{append, begin, kinds, read, said, speaker, start};
+use super::{append, begin, finish, kinds, read, said, speaker, start};
 use crate::conversation::attribution::{At, Attribution, SpeakerEvent, Turns, User};
 use crate::conversation::entry::{Body, Speaker};
 use crate::conversation::log::Log;
@@ -86,7 +86,7 @@ fn messages_get_the_speakers_of_their_words_and_the_log_says_so() {
         let store = store.as_ref();
         begin(store, 1, None);
         let ids = speak(store, &speaker("ada"), &[0, 10, 20, 30]);
-        store.finish(1, 9, Box::new(|_| {}));
+        finish(store, 1, 9);
         let both = turns(&[("bob", 0, 14), ("eve", 14, 30)]);
         let entries = attribute(store, all(both.clone())).await;
         let expected = Body::Attributed(vec![
@@ -133,7 +133,7 @@ fn users_with_new_names_and_users_who_said_nothing_are_entries_too() {
         assert_eq!(told.len(), 2, "{told:?}");
         assert_eq!(told[1], Body::Attributed(vec![silent("eve")]));
         assert_eq!(attribute(store, all(first)).await, []);
-        store.finish(1, 9, Box::new(|_| {}));
+        finish(store, 1, 9);
         let user = User {
             id: Some("id of eve".to_owned()),
             name: Some("Eve Brown".to_owned()),
