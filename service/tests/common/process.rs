@@ -34,7 +34,9 @@ impl Process {
         let mut out = BufReader::new(child.stdout.take().expect("piped"));
         out.read_line(&mut line).expect("a line");
         let address = line.strip_prefix("listening on http://").expect(&line);
-        let address = address.trim_end().parse().expect("an address");
+        // It may listen on a Unix socket, too.
+        let address = address.trim_end().split(", ").next().expect("one");
+        let address = address.parse().expect("an address");
         Self { child, address }
     }
 
