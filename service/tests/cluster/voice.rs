@@ -133,6 +133,8 @@ impl Voice {
             turn,
             attempt: 0,
             finals: 0,
+            starts: Vec::new(),
+            told: HashMap::new(),
             heard: Arc::clone(&heard),
         };
         let begun = in_time(speaker.dial()).await;
@@ -205,6 +207,10 @@ struct Speaker {
     attempt: u64,
     /// Number of utterances of which it has heard the final.
     finals: u16,
+    /// The utterance that each of its sockets began with.
+    starts: Vec<u16>,
+    /// How often it was told each message, by id.
+    told: HashMap<String, usize>,
     heard: Arc<Mutex<Heard>>,
 }
 
@@ -220,6 +226,7 @@ impl Speaker {
                 self.attempt += 1;
                 let begun = timeout(LONGEST_START, self.begin(place)).await;
                 if let Ok(Some(begun)) = begun {
+                    self.starts.push(begun.from);
                     for message in &begun.messages {
                         self.take(message, &[]);
                     }
@@ -363,6 +370,16 @@ impl Speaker {
         }
     }
 
+    /// Returns `true` if a message of this utterance may have come before: one that it says
+    /// again is told again, and its room may have told it just before that.
+    fn is_known(&mut self, message: &Value, utterance: u16) -> bool {
+        let id = message["messages"][0]["id"].as_str().expect("an id");
+        let told = self.told.entry(id.to_owned()).or_default();
+        *told += 1;
+        let said = self.starts.iter().filter(|from| **from <= utterance);
+        (2..=said.count().max(1)).contains(told)
+    }
+
     /// Notes a message, if it is its own. Returns `true` if so.
     fn take(&mut self, message: &Value, times: &[(u16, Instant)]) -> bool {
         let texts = message["messages"].as_array().expect("messages").iter();
@@ -374,6 +391,9 @@ impl Speaker {
             return false;
         };
         self.finals = self.finals.max(utterance + 1);
+        if self.is_known(message, utterance) {
+            return true;
+        }
         let sent = times.iter().rev().find(|(number, _)| *number == utterance);
         self.note(|heard| {
             heard.words.extend(words);
