@@ -19,7 +19,8 @@ const WORDS: u16 = 4;
 
 fn sinks(count: u16, url: &str) -> Vec<(Pipeline, Feed)> {
     let one = |_| {
-        let (pipeline, feed) = Feed::pipeline(&format!("base-url={url}"));
+        // On a busy machine, a service that hears so many at once says nothing for seconds.
+        let (pipeline, feed) = Feed::pipeline(&format!("base-url={url} drain-timeout=90000"));
         pipeline.play();
         assert!(feed.begin(CAPS));
         (pipeline, feed)

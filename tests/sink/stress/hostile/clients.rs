@@ -83,7 +83,7 @@ impl Clients {
             runtime.spawn(restless(at(&counts), number));
         }
         runtime.spawn(crashing(at(&counts)));
-        runtime.spawn(reading(at(&counts), if long { 3000 } else { 200 }));
+        runtime.spawn(reading(at(&counts), if long { 3000 } else { 40 }));
         runtime.spawn(tracking(at(&counts)));
         runtime.spawn(odd(at(&counts)));
         runtime.spawn(deaf(at(&counts)));
@@ -283,8 +283,10 @@ async fn converse(service: &str, messages: u16) -> Option<String> {
 /// Lets eight clients at a time request all of a long conversation. Every other one hangs up
 /// in the middle of the answer.
 async fn reading((service, counts): At, messages: u16) {
-    let Some(id) = converse(&service, messages).await else {
-        return;
+    let id = loop {
+        if let Some(id) = converse(&service, messages).await {
+            break id;
+        }
     };
     let reader = async |number: usize| {
         loop {
