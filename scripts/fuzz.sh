@@ -99,7 +99,10 @@ fuzz() {
     }
     grep -E '^Done|cov:.*DONE|peak_rss' "$log"
 }
-fuzz service "$seconds" "$corpus" "$seeds"
+# Two at a time: each takes one core.
+fuzz service "$seconds" "$corpus" "$seeds" &
+first=$!
 fuzz parsers "$((seconds / 2))" "$target/corpus-parsers" "$said"
 fuzz session_events "$((seconds / 2))" "$target/corpus-session_events" "$events"
+wait "$first"
 fuzz whisper "$seconds" "$target/corpus-whisper" "$files"
