@@ -21,6 +21,10 @@ pub(crate) fn what(method: &Method, path: &str) -> Option<(&'static str, &'stati
         None if path == "/v1/search" => return Some(("http", "search")),
         None if path.starts_with("/v1/groups/") => return Some(("http", "list")),
         None if path.starts_with("/v1/process/") => return Some(("http", "change")),
+        // With its conversation.
+        None if path == "/v1/job/{id}" && *method == Method::DELETE => {
+            return Some(("http", "deletion"));
+        }
         None => return None,
     };
     let is_change = *method != Method::GET && *method != Method::HEAD;
@@ -107,6 +111,7 @@ mod tests {
             ("GET", "/v1/groups/{id}/conversations", Some("list")),
             ("PUT", "/v1/process/text/{id}", Some("change")),
             ("GET", "/v1/job/{id}", None),
+            ("DELETE", "/v1/job/{id}", Some("deletion")),
             ("GET", "/v1/streaming/{id}", None),
             ("GET", "/healthz", None),
         ] {
