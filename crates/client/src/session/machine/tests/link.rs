@@ -217,11 +217,11 @@ fn a_dial_that_the_end_of_the_time_cuts_short_does_not_hide_why_the_others_faile
     }
     rig.pass(Duration::from_secs(5));
     assert_eq!(rig.session.state(), State::Failed);
-    let failures = rig.events.iter().filter_map(|event| match &event.kind {
+    let mut failures = rig.events.iter().filter_map(|event| match &event.kind {
         EventKind::Failed(failure) => Some(failure),
         _ => None,
     });
-    let failure = failures.last().expect("an error");
+    let failure = failures.next_back().expect("an error");
     assert_eq!(failure.reason, Reason::Http);
     assert_eq!(failure.http_status, Some(503));
     let message = "no session for 5000 ms (reconnect-timeout), giving up: the service is busy";
