@@ -363,6 +363,7 @@ impl Hub {
             return Ok(Vec::new());
         };
         let heads = registry.heads(all.iter().map(|c| c.number).collect())?;
+        let all: HashMap<i64, &Arc<Conversation>> = all.iter().map(|c| (c.number, c)).collect();
         let mut over = Vec::new();
         for Head {
             conversation,
@@ -370,7 +371,7 @@ impl Hub {
             over: at,
         } in heads
         {
-            let Some(conversation) = all.iter().find(|c| c.number == conversation) else {
+            let Some(&conversation) = all.get(&conversation) else {
                 continue;
             };
             if head > conversation.told() {

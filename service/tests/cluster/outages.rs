@@ -128,6 +128,25 @@ async fn a_database_that_is_frozen_for_longer_than_a_lease_fences_no_node() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_takes_no_commit_for_longer_than_a_lease_fences_no_node() {
+    let Some(primary) = Postgres::start(&[]) else {
+        return;
+    };
+    let url = primary.database();
+    let replica = primary.synchronous_replica();
+    let mut talk = Talk::begin(&url, 24).await;
+    talk.until(2).await;
+    // Reads are answered meanwhile.
+    replica.freeze();
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    replica.thaw();
+    let closes = talk.end(&primary, &url).await;
+    assert_eq!(closes, Vec::<Option<u16>>::new(), "no stream ends");
+    let gone = "SELECT count(*) FROM node WHERE gone";
+    assert_eq!(primary.ask(&url, gone), "0");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_synchronous_replica_takes_over_and_no_stream_ends() {
     let Some(primary) = Postgres::start(&[]) else {
         return;

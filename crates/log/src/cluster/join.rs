@@ -75,9 +75,10 @@ impl Cluster {
     }
 
     /// Returns `true` if all sockets of a conversation are being closed, on whatever nodes they
-    /// are.
+    /// are. A node that is gone closes none any more.
     fn is_closing(&self, id: i64, now: i64) -> bool {
-        let seats = self.seats.iter().filter(|((of, _), _)| *of == id);
+        let seats = self.seats.iter();
+        let seats = seats.filter(|((of, node), _)| *of == id && self.lives(node));
         let mut all = seats.map(|(_, closing)| closing.is_some_and(|until| until > now));
         // Without a seat it waits for its speakers.
         all.next().is_some_and(|first| first) && all.all(|closing| closing)

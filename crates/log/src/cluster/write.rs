@@ -110,7 +110,7 @@ impl Cluster {
             rooms.or_insert(id);
         }
         if start.member.is_some() {
-            self.seats.entry((id, me.to_owned())).or_default();
+            self.seats.insert((id, me.to_owned()), None);
         }
         let conversation = self.conversations.entry(id).or_default();
         (conversation.keep, conversation.ends) = (start.keep, start.ends);

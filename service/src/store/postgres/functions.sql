@@ -91,7 +91,8 @@ BEGIN
         WHERE id = c;
     END IF;
     IF m IS NOT NULL THEN
-        INSERT INTO seat VALUES (c, me) ON CONFLICT DO NOTHING;
+        INSERT INTO seat VALUES (c, me)
+        ON CONFLICT (conversation, node) DO UPDATE SET closing = NULL;
         SELECT here INTO was_here FROM member WHERE conversation = c AND id = m->>'id';
         INSERT INTO member AS old VALUES (c, m->>'id', m->>'user_id', m->>'name', true, me)
         ON CONFLICT (conversation, id) DO UPDATE
@@ -344,10 +345,10 @@ BEGIN
 END $$;
 
 -- Returns true if all sockets of a conversation are being closed, on whatever nodes they are:
--- their clients decide if it is over.
+-- their clients decide if it is over. A node that is gone closes none any more.
 CREATE OR REPLACE FUNCTION symbl_closing_1(c bigint) RETURNS boolean LANGUAGE sql VOLATILE AS $$
     SELECT coalesce(bool_and(coalesce(closing > symbl_now_1(), false)), false)
-    FROM seat WHERE conversation = c
+    FROM seat JOIN node ON node.id = seat.node AND NOT node.gone WHERE conversation = c
 $$;
 
 -- Returns the conversation of a connection id, on whatever node it is. With `seat`, this
@@ -361,14 +362,28 @@ DECLARE
     known room;
     con conversation;
     is_live boolean;
+    seen record;
 BEGIN
-    IF seated THEN
-        INSERT INTO room VALUES (r->>'account', r->>'connection', c, r->>'session', me)
-        ON CONFLICT DO NOTHING;
-        IF FOUND THEN
-            INSERT INTO seat VALUES (c, me) ON CONFLICT DO NOTHING;
-            RETURN '{"v": "new"}';
+    IF NOT seated THEN
+        -- One statement without a lock: it is written together with records of any conversations.
+        SELECT room.conversation, room.session, t.id IS NOT NULL AS begun,
+            t.ended IS NULL AND (coalesce(t.ends > symbl_now_1(), false)
+                OR EXISTS (SELECT 1 FROM seat s WHERE s.conversation = room.conversation)) AS live,
+            NOT EXISTS (SELECT 1 FROM seat s
+                        WHERE s.conversation = room.conversation AND s.node <> me) AS waits
+        INTO seen FROM room LEFT JOIN conversation t ON t.id = room.conversation
+        WHERE room.account = r->>'account' AND room.connection = r->>'connection';
+        IF NOT FOUND OR NOT seen.live THEN
+            RETURN '{"v": "none"}';
         END IF;
+        RETURN jsonb_build_object('v', 'known', 'c', seen.conversation,
+            'session', seen.session, 'begun', seen.begun, 'waits', seen.waits);
+    END IF;
+    INSERT INTO room VALUES (r->>'account', r->>'connection', c, r->>'session', me)
+    ON CONFLICT DO NOTHING;
+    IF FOUND THEN
+        INSERT INTO seat VALUES (c, me) ON CONFLICT DO NOTHING;
+        RETURN '{"v": "new"}';
     END IF;
     SELECT * INTO known FROM room
     WHERE account = r->>'account' AND connection = r->>'connection' FOR UPDATE;
@@ -379,20 +394,13 @@ BEGIN
             OR EXISTS (SELECT 1 FROM seat WHERE conversation = known.conversation));
     END IF;
     IF coalesce(is_live, false) AND NOT (r->>'anew')::boolean THEN
-        IF seated THEN
-            IF NOT (r->>'regardless')::boolean AND symbl_closing_1(known.conversation) THEN
-                RETURN '{"v": "closing"}';
-            END IF;
-            INSERT INTO seat VALUES (known.conversation, me)
-            ON CONFLICT (conversation, node) DO UPDATE SET closing = NULL;
+        IF NOT (r->>'regardless')::boolean AND symbl_closing_1(known.conversation) THEN
+            RETURN '{"v": "closing"}';
         END IF;
+        INSERT INTO seat VALUES (known.conversation, me)
+        ON CONFLICT (conversation, node) DO UPDATE SET closing = NULL;
         RETURN jsonb_build_object('v', 'known', 'c', known.conversation,
-            'session', known.session, 'begun', con.id IS NOT NULL,
-            'waits', NOT EXISTS (SELECT 1 FROM seat WHERE conversation = known.conversation
-                                 AND (node <> me OR seated)));
-    END IF;
-    IF NOT seated THEN
-        RETURN '{"v": "none"}';
+            'session', known.session, 'begun', con.id IS NOT NULL, 'waits', false);
     END IF;
     UPDATE room SET conversation = c, session = r->>'session', node = me
     WHERE account = r->>'account' AND connection = r->>'connection';
@@ -553,7 +561,8 @@ BEGIN
     RETURN many;
 END $$;
 
--- Frees the seats of nodes that are gone. A conversation that nobody else is in waits for
+-- Frees a few seats of nodes that are gone, and returns how many: appends to these conversations
+-- wait for all of them. A conversation that nobody else is in waits for
 -- its speakers from the last sign of life of its last node.
 CREATE OR REPLACE FUNCTION symbl_unseat_1(at bigint) RETURNS bigint LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -568,7 +577,7 @@ BEGIN
     END IF;
     FOR s IN SELECT seat.conversation AS c, seat.node AS node, n.beats AS beats FROM seat
              LEFT JOIN node n ON n.id = seat.node WHERE n.id IS NULL OR n.gone
-             ORDER BY seat.conversation, n.beats, seat.node LIMIT 1000 LOOP
+             ORDER BY seat.conversation, n.beats, seat.node LIMIT 50 LOOP
         PERFORM 1 FROM conversation WHERE id = s.c FOR NO KEY UPDATE;
         DELETE FROM seat WHERE conversation = s.c AND node = s.node;
         PERFORM 1 FROM seat WHERE conversation = s.c;
@@ -587,7 +596,7 @@ BEGIN
     RETURN many;
 END $$;
 
--- Ends the conversations whose time is over, and returns how many.
+-- Ends a few of the conversations whose time is over, and returns how many.
 CREATE OR REPLACE FUNCTION symbl_end_1(me text, body text) RETURNS bigint LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -596,7 +605,7 @@ DECLARE
 BEGIN
     FOR con IN SELECT id, ends FROM conversation c WHERE ended IS NULL AND ends <= symbl_now_1()
                AND NOT EXISTS (SELECT 1 FROM seat WHERE conversation = c.id)
-               ORDER BY id LIMIT 1000 LOOP
+               ORDER BY id LIMIT 50 LOOP
         -- Somebody may have come meanwhile.
         PERFORM 1 FROM conversation WHERE id = con.id AND ends <= symbl_now_1() FOR NO KEY UPDATE;
         IF FOUND THEN

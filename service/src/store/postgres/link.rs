@@ -123,6 +123,15 @@ impl Address {
         runtime: &Handle,
     ) -> Result<Link, StoreError> {
         let mut link = self.connect(runtime).await?;
+        // Of a connection that broke without a word to the server, the server may know for hours
+        // that it is open. What it was doing is over when it lets go of the lock.
+        let sql = format!(
+            "SELECT pg_terminate_backend(l.pid) FROM pg_locks l
+             JOIN pg_database d ON d.oid = l.database AND d.datname = current_database()
+             WHERE l.locktype = 'advisory' AND l.granted AND l.classid = {NODES}
+             AND l.objid::bigint = (hashtext($1)::bigint & 4294967295) AND l.objsubid = 2"
+        );
+        link.query(&sql, &[&node]).await?;
         let sql = format!("SELECT pg_advisory_lock({NODES}, hashtext($1))");
         link.query(&sql, &[&node]).await?;
         Ok(link)

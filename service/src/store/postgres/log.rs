@@ -115,10 +115,11 @@ pub(super) async fn open(
 }
 
 /// Declares nodes gone that have no connection, as after the end of their process. A node
-/// that starts does this, so that what is left of an earlier one does not wait for its lease.
+/// that starts does this, so that what is left of an earlier one does not wait for its lease. One
+/// that was not there yet since the server runs may be on its way.
 pub(super) async fn bury(link: &mut Link) -> Result<(), StoreError> {
     let sql = format!(
-        "UPDATE node SET gone = true WHERE NOT gone AND NOT EXISTS (SELECT 1 FROM pg_locks l
+        "UPDATE node SET gone = true WHERE NOT gone AND server = symbl_server_1() AND NOT EXISTS (SELECT 1 FROM pg_locks l
          JOIN pg_database d ON d.oid = l.database AND d.datname = current_database()
          WHERE l.locktype = 'advisory' AND l.granted AND l.classid = {NODES}
          AND l.objid::bigint = (hashtext(node.id)::bigint & 4294967295) AND l.objsubid = 2)"
@@ -138,9 +139,11 @@ pub(super) async fn sweep(link: &mut Link, node: &str, as_of: i64) -> Result<(),
     // Each is a transaction of its own, so that none locks conversations in two orders.
     let sql = "SELECT symbl_gone_1($1, $2)";
     link.query(sql, &[&as_of, &LEASE]).await?;
-    link.query("SELECT symbl_unseat_1($1)", &[&now()]).await?;
+    let sql = "SELECT symbl_unseat_1($1)";
+    while get::<i64>(&link.query_one(sql, &[&now()]).await?, 0)? > 0 {}
     let sql = "SELECT symbl_end_1($1, $2)";
-    link.query(sql, &[&node, &body_of(&Body::Over)]).await?;
+    let body = body_of(&Body::Over);
+    while get::<i64>(&link.query_one(sql, &[&node, &body]).await?, 0)? > 0 {}
     Ok(())
 }
 
@@ -298,5 +301,59 @@ impl Log for Store {
         stamped(latest.unwrap_or(0));
         let now = now();
         Ok(open.into_iter().filter(|open| open.ends > now).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::link::Address;
+    use super::super::{schema, writer};
+    use super::*;
+    use symbl_testkit::postgres::Postgres;
+    use tokio::runtime::Handle;
+    use tokio::time::{Duration, timeout};
+
+    /// Longer than anything takes on a busy machine, and shorter than what a connection waits for
+    /// a lock.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_node_that_was_not_there_yet_since_the_server_runs_is_not_declared_gone() {
+        let Some(postgres) = Postgres::shared() else {
+            return;
+        };
+        let address = Address::parse(&postgres.database()).expect("a URL");
+        let link = address.connect(&Handle::current()).await;
+        let mut link = link.expect("a connection");
+        let prepared = schema::prepare(&mut link, address.place()).await;
+        prepared.expect("tables");
+        for node in ["ended", "on its way"] {
+            writer::enter(&mut link, node).await.expect("a row");
+        }
+        let sql = "UPDATE node SET server = server - 1 WHERE id = 'on its way'";
+        link.execute(sql, &[]).await.expect("a row");
+        bury(&mut link).await.expect("an answer");
+        let rows = link.query("SELECT id FROM node WHERE gone", &[]).await;
+        let gone: Vec<String> = rows.expect("rows").iter().map(|row| row.get(0)).collect();
+        assert_eq!(gone, ["ended"]);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_connection_that_only_the_server_holds_open_does_not_keep_its_node_out() {
+        let Some(postgres) = Postgres::shared() else {
+            return;
+        };
+        let address = Address::parse(&postgres.database()).expect("a URL");
+        let connect = async |node: &str| {
+            let runtime = Handle::current();
+            let connecting = address.connect_as(node, &runtime);
+            let link = timeout(PATIENCE, connecting).await.expect("in time");
+            link.expect("a connection")
+        };
+        let (mut broken, mut other) = (connect("node").await, connect("other").await);
+        let mut back = connect("node").await;
+        for (link, answers) in [(&mut broken, false), (&mut other, true), (&mut back, true)] {
+            assert_eq!(link.query("SELECT 1", &[]).await.is_ok(), answers);
+        }
     }
 }

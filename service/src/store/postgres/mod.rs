@@ -151,6 +151,7 @@ impl Store {
             address,
             runtime: handle.clone(),
             link: None,
+            beaten: Instant::now(),
             node: Arc::clone(&node),
             counts: counts.clone(),
             cluster: cluster.clone(),

@@ -86,6 +86,7 @@ impl Registry for Store {
         if new.is_none() && self.counts.healthy.get() == 0 {
             return Err(LogError("the database is away".to_owned()));
         }
+        let changes = new.is_some();
         let asked = json!({
             "k": "join", "account": put(&account), "connection": put(&connection_id),
             "seat": new.is_some(), "c": new.as_ref().map(|new| new.conversation),
@@ -93,8 +94,12 @@ impl Registry for Store {
             "anew": new.as_ref().is_some_and(|new| new.anew),
             "regardless": new.as_ref().is_some_and(|new| new.regardless),
         });
-        let answer: Answer = serde_json::from_value(self.ask(Ask::Join(asked))?)
-            .map_err(|error| LogError(error.to_string()))?;
+        let ask = match changes {
+            true => Ask::Join(asked),
+            false => Ask::Look(asked),
+        };
+        let answer: Answer =
+            serde_json::from_value(self.ask(ask)?).map_err(|error| LogError(error.to_string()))?;
         match answer.v.as_str() {
             "known" => {}
             "new" => return Ok(Joined::New),
@@ -142,7 +147,7 @@ impl Registry for Store {
     fn closes(&self, conversation: i64, longest: Duration) {
         let asked = json!({"k": "closes", "c": conversation, "longest": nanos(longest)});
         // If it is not written, others join a conversation that may be over soon.
-        let _ = self.send(Ask::Join(asked), Some(Box::new(drop)));
+        let _ = self.send(Ask::Change(conversation, asked), Some(Box::new(drop)));
     }
 
     fn claim(&self, claim: Claim) -> Result<bool, LogError> {
@@ -237,6 +242,9 @@ async fn keep_clean(
                     (open, std::mem::replace(&mut had_one, true))
                 }
             };
+            // While commits wait, as for a replica that is away, no node can tell that it lives.
+            let sql = "SELECT 1 FROM node WHERE id = $1 FOR KEY SHARE";
+            link.query(sql, &[&name(node)]).await?;
             // If the database is frozen behind this answer, no node is late by its time.
             let as_of = look_at_all(link, counts).await?;
             let may = presence.answers(Instant::now(), is_another);

@@ -47,6 +47,8 @@ pub(super) enum Ask {
     End(Record),
     /// Another question to `symbl_write`, which changes rows of unknown conversations.
     Join(Value),
+    /// Another question that changes rows of this conversation.
+    Change(i64, Value),
     /// A question that changes nothing.
     Look(Value),
 }
@@ -71,6 +73,8 @@ pub(super) struct Writer {
     pub(super) address: Address,
     pub(super) runtime: Handle,
     pub(super) link: Option<Link>,
+    /// When it last told the others that it lives.
+    pub(super) beaten: Instant,
     /// The id of this node. It has another one after it was declared gone.
     pub(super) node: Arc<Mutex<String>>,
     pub(super) times_gone: Arc<AtomicU64>,
@@ -100,7 +104,6 @@ enum Failure {
 impl Writer {
     /// Runs jobs until the store is dropped.
     pub(super) async fn run(mut self, mut waiting: UnboundedReceiver<Job>) {
-        let mut beaten = Instant::now();
         loop {
             let first = match timeout(HEARTBEAT, waiting.recv()).await {
                 Ok(Some(job)) => Some(job),
@@ -128,14 +131,14 @@ impl Writer {
                 // each other.
                 part.sort_by_key(|job| match &job.ask {
                     Ask::Record(record) | Ask::End(record) => conversation_of(record),
-                    Ask::Join(_) | Ask::Look(_) => 0,
+                    Ask::Change(conversation, _) => *conversation,
+                    // It sees what was written before it was asked.
+                    Ask::Join(_) | Ask::Look(_) => i64::MAX,
                 });
                 self.write_all(part).await;
+                self.beat_in_time().await;
             }
-            if beaten.elapsed() >= HEARTBEAT {
-                self.beat().await;
-                beaten = Instant::now();
-            }
+            self.beat_in_time().await;
         }
         self.leave().await;
     }
@@ -159,6 +162,7 @@ impl Writer {
                     tracing::debug!(reason, "a batch is written one by one");
                     for job in batch {
                         Box::pin(self.write_all(vec![job])).await;
+                        self.beat_in_time().await;
                     }
                     return;
                 }
@@ -197,7 +201,7 @@ impl Writer {
                 asked["asks"] = true.into();
                 asked
             }
-            Ask::Join(asked) | Ask::Look(asked) => asked.clone(),
+            Ask::Join(asked) | Ask::Change(_, asked) | Ask::Look(asked) => asked.clone(),
         });
         let records = Value::Array(records.collect()).to_string();
         let node = self.node();
@@ -240,7 +244,9 @@ impl Writer {
             (Ask::Record(record) | Ask::End(record), Some(answer)) => {
                 outcome(record, answer).map(Reply::Outcome)
             }
-            (Ask::Join(_) | Ask::Look(_), Some(answer)) => Ok(Reply::Answer(answer)),
+            (Ask::Join(_) | Ask::Change(..) | Ask::Look(_), Some(answer)) => {
+                Ok(Reply::Answer(answer))
+            }
         };
         if matches!(job.ask, Ask::Record(Record::Said { .. })) {
             self.cluster.appended(verdict(&reply), job.since.elapsed());
@@ -268,6 +274,15 @@ impl Writer {
                 Some(done) => done(Err(StoreError::Commit(reason.to_owned()))),
                 None => tracing::error!(error = reason, "not stored"),
             }
+        }
+    }
+
+    /// Tells the other nodes that this one lives, if that is due. It must be asked for between
+    /// two statements, because many of them may take as long as a lease.
+    async fn beat_in_time(&mut self) {
+        if self.beaten.elapsed() >= HEARTBEAT {
+            self.beat().await;
+            self.beaten = Instant::now();
         }
     }
 
