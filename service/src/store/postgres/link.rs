@@ -25,13 +25,23 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(10);
 
 /// The first key of the locks that nodes hold: "symb" as a number. The second is the hash of
 /// their id.
-pub(super) const NODES: i32 = 0x7379_6d62;
+const NODES: i32 = 0x7379_6d62;
 
 /// Statements that are remembered for a connection; the filters of lists are any number.
 const MOST_STATEMENTS: usize = 100;
 
 /// The parameters of a statement.
 pub(super) type Parameters<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+/// Returns the rest of a statement about the connection of a node, in which its lock is `l`.
+pub(super) fn connection_of(node: &str) -> String {
+    format!(
+        "FROM pg_locks l
+         JOIN pg_database d ON d.oid = l.database AND d.datname = current_database()
+         WHERE l.locktype = 'advisory' AND l.granted AND l.classid = {NODES}
+         AND l.objid::bigint = (hashtext({node})::bigint & 4294967295) AND l.objsubid = 2"
+    )
+}
 
 /// Where the database is. Its secrets are never shown.
 #[derive(Clone)]
@@ -125,12 +135,7 @@ impl Address {
         let mut link = self.connect(runtime).await?;
         // Of a connection that broke without a word to the server, the server may know for hours
         // that it is open. What it was doing is over when it lets go of the lock.
-        let sql = format!(
-            "SELECT pg_terminate_backend(l.pid) FROM pg_locks l
-             JOIN pg_database d ON d.oid = l.database AND d.datname = current_database()
-             WHERE l.locktype = 'advisory' AND l.granted AND l.classid = {NODES}
-             AND l.objid::bigint = (hashtext($1)::bigint & 4294967295) AND l.objsubid = 2"
-        );
+        let sql = format!("SELECT pg_terminate_backend(l.pid) {}", connection_of("$1"));
         link.query(&sql, &[&node]).await?;
         let sql = format!("SELECT pg_advisory_lock({NODES}, hashtext($1))");
         link.query(&sql, &[&node]).await?;

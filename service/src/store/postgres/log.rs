@@ -3,7 +3,7 @@
 //! The log of conversations, kept in the database of the cluster.
 
 use super::form::{entry, speaker};
-use super::link::{Link, NODES, refused};
+use super::link::{Link, connection_of, refused};
 use super::text::{put, take};
 use super::writer::{Ask, Reply, Tell};
 use super::{Store, StoreError};
@@ -114,15 +114,14 @@ pub(super) async fn open(
     Ok(all)
 }
 
-/// Declares nodes gone that have no connection, as after the end of their process. A node
-/// that starts does this, so that what is left of an earlier one does not wait for its lease. One
-/// that was not there yet since the server runs may be on its way.
+/// Declares nodes gone that have no connection, as after the end of their process. A node calls
+/// this when it starts, so that what an earlier one has left does not wait for its lease. It spares
+/// nodes that have not connected since the server began: they may be about to.
 pub(super) async fn bury(link: &mut Link) -> Result<(), StoreError> {
     let sql = format!(
-        "UPDATE node SET gone = true WHERE NOT gone AND server = symbl_server_1() AND NOT EXISTS (SELECT 1 FROM pg_locks l
-         JOIN pg_database d ON d.oid = l.database AND d.datname = current_database()
-         WHERE l.locktype = 'advisory' AND l.granted AND l.classid = {NODES}
-         AND l.objid::bigint = (hashtext(node.id)::bigint & 4294967295) AND l.objsubid = 2)"
+        "UPDATE node SET gone = true WHERE NOT gone AND server = symbl_server_1()
+         AND NOT EXISTS (SELECT 1 {})",
+        connection_of("node.id")
     );
     link.execute(&sql, &[]).await.map(drop)
 }
