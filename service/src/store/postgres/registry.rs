@@ -86,15 +86,15 @@ impl Registry for Store {
         if new.is_none() && self.counts.healthy.get() == 0 {
             return Err(LogError("the database is away".to_owned()));
         }
-        let changes = new.is_some();
+        let seated = new.is_some();
         let asked = json!({
             "k": "join", "account": put(&account), "connection": put(&connection_id),
-            "seat": new.is_some(), "c": new.as_ref().map(|new| new.conversation),
+            "seat": seated, "c": new.as_ref().map(|new| new.conversation),
             "session": new.as_ref().map(|new| put(&new.session)),
             "anew": new.as_ref().is_some_and(|new| new.anew),
             "regardless": new.as_ref().is_some_and(|new| new.regardless),
         });
-        let ask = match changes {
+        let ask = match seated {
             true => Ask::Join(asked),
             false => Ask::Look(asked),
         };
