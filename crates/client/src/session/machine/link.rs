@@ -132,25 +132,21 @@ impl Session {
             Phase::Waiting { until } if until <= now => self.dial(now),
             Phase::Dialing { deadline } if deadline <= now && !ignored => {
                 let waited = self.config.connect_timeout.as_millis();
-                let failure = self.why_no_session(now).unwrap_or_else(|| {
-                    Failure::retryable(
-                        Reason::ConnectTimeout,
-                        format!("no connection to the service within {waited} ms (connect-timeout); check base-url and the network"),
-                    )
-                });
-                self.cut(now, failure);
+                self.no_session(
+                    now,
+                    Reason::ConnectTimeout,
+                    format!("no connection to the service within {waited} ms (connect-timeout); check base-url and the network"),
+                );
             }
             Phase::Starting { deadline } if deadline <= now && !ignored => {
                 let waited = self.config.connect_timeout.as_millis();
                 let said = self.outage.refusals.said();
                 let said = said.map_or_else(String::new, |said| format!("; it told: {said}"));
-                let failure = self.why_no_session(now).unwrap_or_else(|| {
-                    Failure::retryable(
-                        Reason::StartTimeout,
-                        format!("the service did not acknowledge the start within {waited} ms (connect-timeout){said}"),
-                    )
-                });
-                self.cut(now, failure);
+                self.no_session(
+                    now,
+                    Reason::StartTimeout,
+                    format!("the service did not acknowledge the start within {waited} ms (connect-timeout){said}"),
+                );
             }
             _ => {}
         }
@@ -172,6 +168,15 @@ impl Session {
             None if now >= self.liveness.last_ping + self.config.ping_interval => self.ping(now),
             _ => {}
         }
+    }
+
+    /// Gives up a dial or a start. If the time for all dials is over, what is told is why the one
+    /// before has failed: this one had no time.
+    fn no_session(&mut self, now: Time, reason: Reason, message: String) {
+        let is_over = self.give_up_at().is_some_and(|end| end <= now);
+        let before = self.outage.last_failure.clone().filter(|_| is_over);
+        let failure = before.unwrap_or_else(|| Failure::retryable(reason, message));
+        self.cut(now, failure);
     }
 
     /// Sends a ping, unless one waits for its answer already.

@@ -197,13 +197,6 @@ impl Session {
         self.outage.give_up_at(self.config.reconnect_timeout)
     }
 
-    /// Returns why the dial before has failed, if the present one is cut short because the time
-    /// for all of them is over.
-    pub(super) fn why_no_session(&self, now: Time) -> Option<Failure> {
-        self.give_up_at().filter(|end| *end <= now)?;
-        self.outage.last_failure.clone()
-    }
-
     fn count_connected_time(&mut self, now: Time) {
         if let Some(lasted) = self.counters.end(now) {
             self.outage.session_ended(lasted);
