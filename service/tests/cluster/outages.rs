@@ -69,6 +69,15 @@ impl Talk {
         ledger.is_whole(&nodes, &ears, (postgres, url)).await;
         closes
     }
+
+    /// Ends like [`Talk::end`], and asserts that no stream has ended before and that no node was
+    /// declared gone.
+    async fn ends_without_a_fence(&mut self, postgres: &Postgres, url: &str) {
+        let closes = self.end(postgres, url).await;
+        assert_eq!(closes, Vec::<Option<u16>>::new(), "no stream ends");
+        let gone = "SELECT count(*) FROM node WHERE gone";
+        assert_eq!(postgres.ask(url, gone), "0");
+    }
 }
 
 /// Waits until a node answers with this status.
@@ -119,12 +128,7 @@ async fn a_database_that_is_frozen_for_longer_than_a_lease_fences_no_node() {
     postgres.freeze();
     tokio::time::sleep(Duration::from_secs(8)).await;
     postgres.thaw();
-    let closes = talk.end(&postgres, &url).await;
-    assert_eq!(closes, Vec::<Option<u16>>::new(), "no stream ends");
-    assert_eq!(
-        postgres.ask(&url, "SELECT count(*) FROM node WHERE gone"),
-        "0"
-    );
+    talk.ends_without_a_fence(&postgres, &url).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -140,10 +144,7 @@ async fn a_replica_that_takes_no_commit_for_longer_than_a_lease_fences_no_node()
     replica.freeze();
     tokio::time::sleep(Duration::from_secs(8)).await;
     replica.thaw();
-    let closes = talk.end(&primary, &url).await;
-    assert_eq!(closes, Vec::<Option<u16>>::new(), "no stream ends");
-    let gone = "SELECT count(*) FROM node WHERE gone";
-    assert_eq!(primary.ask(&url, gone), "0");
+    talk.ends_without_a_fence(&primary, &url).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

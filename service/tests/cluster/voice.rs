@@ -377,7 +377,7 @@ impl Speaker {
         let told = self.told.entry(id.to_owned()).or_default();
         *told += 1;
         let said = self.starts.iter().filter(|from| **from <= utterance);
-        (2..=said.count().max(1)).contains(told)
+        (2..=said.count()).contains(told)
     }
 
     /// Notes a message, if it is its own. Returns `true` if so.
