@@ -59,7 +59,7 @@ soak:
 soak-speech:
 	scripts/install-deps.sh build run model demo
 	SYMBL_SOAK_MINUTES=$(MINUTES) $(CARGO) test --release --locked --package symbl-service \
-		--test whisper_soak -- --ignored --nocapture
+		--test whisper soak:: -- --ignored --nocapture
 
 # The bound of all tests of this kind is three minutes, which this one sets aside.
 stress:

@@ -3,11 +3,11 @@
 # Runs a command with a PostgreSQL of its own, which ends with it. In a debug build the
 # service keeps everything there instead of in SQLite, so that its tests run on both.
 #
-#   scripts/on-postgres.sh cargo test -p symbl-service --test session
+#   scripts/on-postgres.sh cargo test -p symbl-service --test streaming session::
 set -eu
 
 die() { printf 'on-postgres: %s\n' "$*" >&2; exit 1; }
-[ $# -gt 0 ] || die 'give a command, such as: cargo test -p symbl-service --test session'
+[ $# -gt 0 ] || die 'give a command, such as: cargo test -p symbl-service --test streaming session::'
 
 programs=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -t/ -k5 -n | tail -n 1)
 [ -n "$programs" ] || die 'no PostgreSQL (Debian package postgresql)'

@@ -5,11 +5,9 @@
 //! the log is its own.
 
 mod common;
-#[path = "common/secrets.rs"]
-mod secrets;
 
+use common::secrets::*;
 use common::*;
-use secrets::*;
 use std::io::Write;
 use std::sync::{Arc, Mutex, OnceLock};
 

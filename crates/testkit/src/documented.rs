@@ -3,7 +3,7 @@
 //! Blocks of code in the documentation, and a shell that runs them as a reader would.
 //!
 //! In front of a block that a test runs stands `<!-- run by TEST -->`, where TEST is the file
-//! of the test. `service/tests/documents.rs` fails for a block that no test runs.
+//! of the test. `service/tests/conversations/documents.rs` fails for a block that no test runs.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;

@@ -226,6 +226,6 @@ async fn a_rolling_restart_loses_no_word_doubles_none_and_has_little_said_again(
     let median = replayed[replayed.len() / 2];
     eprintln!("said again, in ms: median {median} of {replayed:?}");
     // No speaker has to say a whole utterance again. A busy machine hears late, so there is no
-    // sharper bound here; `tests/drain.rs` holds the drain to pauses.
+    // sharper bound here; `tests/streaming/drain.rs` holds the drain to pauses.
     assert!(median < length(), "{replayed:?}");
 }

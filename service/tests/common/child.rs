@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! The command as a process of its own: what it logs and how much memory it takes.
-//! Not part of `common` itself, because few tests use it.
 
 use crate::common::Place;
 use crate::common::process::Process;

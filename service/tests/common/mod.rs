@@ -8,12 +8,14 @@
 
 pub mod annotated;
 pub mod chatty;
+pub mod child;
 pub mod dear;
 pub mod flac;
 pub mod jobs;
 pub mod process;
 pub mod promise;
 pub mod prompter;
+pub mod secrets;
 pub mod shape;
 
 pub use symbl_testkit::client::*;

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! A call with secrets, and where they must not be. Not part of `common` itself, because few
-//! tests use it.
-
-#![allow(dead_code, reason = "each test binary uses a part of this")]
+//! A call with secrets, and where they must not be.
 
 use crate::common::prompter::Prompter;
 use crate::common::*;

@@ -6,6 +6,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod command_line;
 mod configuration;
 mod listening;
 mod logs;

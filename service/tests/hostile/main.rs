@@ -6,9 +6,6 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-#[path = "../common/child.rs"]
-mod child;
-
 mod connections;
 mod messages;
 mod raw;

@@ -3,7 +3,7 @@
 //! What is said on an open socket: far too much, far too many, and what is no
 //! message or no audio.
 
-use crate::child::Service;
+use crate::common::child::Service;
 use crate::common::*;
 use crate::raw::{Raw, frame_head};
 use serde_json::{Value, json};

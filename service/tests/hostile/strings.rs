@@ -3,7 +3,7 @@
 //! Strings that mean something elsewhere: to SQL, to a file system, to a log. Here
 //! they are strings.
 
-use crate::child::Service;
+use crate::common::child::Service;
 use crate::common::*;
 use serde_json::{Value, json};
 use std::time::Duration;

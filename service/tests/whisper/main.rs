@@ -12,6 +12,7 @@ mod noise;
 mod progress;
 #[path = "../common/promise.rs"]
 mod promise;
+mod soak;
 
 use std::time::Duration;
 use symbl_service::recognizer::whisper::Whisper;
