@@ -21,7 +21,6 @@
 //! # }
 //! ```
 
-pub mod analysis;
 mod app;
 pub mod audit;
 mod clock;
@@ -42,7 +41,6 @@ mod seams;
 mod store;
 mod traces;
 pub mod trackers;
-mod word;
 mod workers;
 
 pub use app::reload::{Reload, ReloadError};
@@ -56,8 +54,6 @@ pub use config::{Auth, ServerConfig};
 #[cfg(feature = "cluster")]
 pub use config::{BusUrl, ClusterUrl};
 pub use conversation::log::LogError;
-#[doc(hidden)]
-pub use door::socketio::check_event;
 pub use door::tls::{Tls, TlsError, tls_config};
 pub use hearing::masking::{REPLACEMENT, RedactionPolicy};
 pub use hearing::{admission, audio, capacity, recognizer, segmenter, vad};
@@ -68,4 +64,5 @@ pub use store::StoreError;
 #[cfg(feature = "cluster")]
 pub use store::postgres::copy::{MoveError, Moved, copy as copy_to_cluster};
 pub use store::sqlite::backup::{Copied, CopyError, backup, restore};
+pub use symbl_analysis as analysis;
 pub use tokio_rustls::rustls;

@@ -40,7 +40,6 @@ const SERVICE: House = House {
         "trackers",
         "fault",
         "seams",
-        "analysis",
         "audit",
         "logging",
         "metrics",
@@ -51,7 +50,6 @@ const SERVICE: House = House {
         "rate",
         "outbox",
         "ids",
-        "word",
     ],
     binary: &[
         "decode.rs",
@@ -250,6 +248,7 @@ fn the_crates_depend_only_on_crates_below_them() {
     for (package, below) in [
         ("symbl-protocol", &[][..]),
         ("symbl-client", &["symbl-captions", "symbl-protocol"]),
+        ("symbl-analysis", &["symbl-protocol"]),
         ("symbl-log", &[]),
         ("symbl-models", &[]),
         ("symbl-whisper", &[]),
@@ -258,6 +257,7 @@ fn the_crates_depend_only_on_crates_below_them() {
         (
             "symbl-service",
             &[
+                "symbl-analysis",
                 "symbl-captions",
                 "symbl-log",
                 "symbl-manual",

@@ -11,6 +11,10 @@
 //! unknown types, unknown members and nulls never fail, because no caption may be
 //! lost for a member that no reader needs.
 //!
+//! Two protocols that are not Symbl's are here as well: [`session`] reads the events that
+//! clients of sessions send over Socket.IO, and [`recognizer`] the lines of a recogniser that
+//! is a process.
+//!
 //! This crate is pure data. It must never know a socket, a clock or GStreamer.
 //!
 //! ```
@@ -26,9 +30,11 @@
 //! ```
 
 pub mod encoding;
+pub mod recognizer;
 pub mod reply;
 pub mod request;
 pub mod response;
+pub mod session;
 pub mod timestamp;
 
 pub use encoding::{Encoding, StreamFormat};

@@ -6,7 +6,6 @@ pub(crate) mod account;
 pub(crate) mod endpoint;
 pub(crate) mod origin;
 
-use crate::analysis::score::Checklist;
 use crate::audit::Audit;
 #[cfg(feature = "fault")]
 use crate::fault::Faults;
@@ -24,6 +23,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use symbl_analysis::score::Checklist;
 use tokio_rustls::rustls;
 
 /// Everything that a [`crate::Server`] needs to know.

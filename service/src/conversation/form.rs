@@ -6,10 +6,10 @@ use super::attribution::Attribution;
 use super::entry::{Body, Entry, Speaker, TrackerMatch, Transcribed};
 use super::tally::Tallied;
 use crate::outbox::{Outbox, Text};
-use crate::word::RecognisedWord;
 use std::fmt;
 use std::ops::Deref;
 use std::time::Duration;
+use symbl_analysis::RecognisedWord;
 
 /// The sockets that get a message of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,13 +10,13 @@ use super::log::{Committed, Log, LogError, Sending};
 use super::session::{Hint, Timeouts, ends, until};
 use super::tally::{Tallied, Tally};
 use super::teller::{Item, Next, Teller};
-use crate::analysis::{TopicFinding, Topics};
 use crate::clock::ConversationClock;
 use crate::conversation::participants::Participants;
 use crate::outbox::Text;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use symbl_analysis::{TopicFinding, Topics};
 use symbl_protocol::reply;
 use tokio::sync::{Notify, OwnedSemaphorePermit, broadcast, oneshot, watch};
 

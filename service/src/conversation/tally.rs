@@ -9,10 +9,10 @@
 
 use super::entry::{Body, Entry, Speaker, Transcribed};
 use super::log::{Log, LogError};
-use crate::analysis::analytics::{Analytics, Report, Said};
-use crate::analysis::{questions, sentiment};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
+use symbl_analysis::analytics::{Analytics, Report, Said};
+use symbl_analysis::{questions, sentiment};
 
 /// Least time between two counts.
 const PAUSE: Duration = Duration::from_secs(1);

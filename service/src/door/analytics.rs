@@ -6,8 +6,6 @@
 //! listen time are those of the total talk time, and that of an overlap is that of the talk
 //! time of both speakers. Members that begin with `x_` are extensions.
 
-use crate::analysis::analytics::{Analytics, MemberReport, Report, Said};
-use crate::analysis::{questions, sentiment};
 use crate::conversation::tally::Tallied;
 use crate::door::asked::Readable;
 use crate::door::http::Shared;
@@ -20,6 +18,8 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
+use symbl_analysis::analytics::{Analytics, MemberReport, Report, Said};
+use symbl_analysis::{questions, sentiment};
 use symbl_protocol::reply;
 use symbl_protocol::timestamp::format_rfc3339;
 

@@ -5,7 +5,6 @@
 //! A bookmark has a time (`beginTimeOffset` and `duration`, in seconds from the start of the
 //! conversation) or some messages (`messageRefs`). A `PUT` replaces all of it.
 
-use crate::analysis::summary::{Candidates, Line, Vocabulary};
 use crate::door::asked::{Last, Own, Readable, Sent};
 use crate::door::http::{Shared, error};
 use crate::door::rest::{answered, digits, failed, list_of_notes, undone, unknown};
@@ -22,6 +21,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Map, Value, json};
+use symbl_analysis::summary::{Candidates, Line, Vocabulary};
 use symbl_protocol::timestamp::format_rfc3339;
 
 /// Largest body in bytes: [`MOST_AT_ONCE`] bookmarks with texts and ids of messages.

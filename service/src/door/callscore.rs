@@ -6,7 +6,6 @@
 //! `GET` uses the checklist that the service was started with (`--callscore`), `POST` the one
 //! in its body. Both read only.
 
-use crate::analysis::score::{Checklist, Criterion, Heard, Quote, Score, Scorer, Verdict};
 use crate::door::analytics::{Members, counted, members, person, rounded};
 use crate::door::asked::{Readable, Sent};
 use crate::door::http::{Shared, error};
@@ -20,6 +19,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
+use symbl_analysis::score::{Checklist, Criterion, Heard, Quote, Score, Scorer, Verdict};
 
 pub(crate) fn routes() -> Router<Shared> {
     let path = "/v1/conversations/{id}/callscore";

@@ -6,7 +6,6 @@
 //! this one quotes. It is computed when it is asked for, so `refresh=true` changes nothing,
 //! and a conversation that goes on has the summary of what was said so far.
 
-use crate::analysis::summary::{Candidates, Line, Vocabulary};
 use crate::door::asked::Readable;
 use crate::door::http::Shared;
 use crate::door::rest::{failed, undone, unknown};
@@ -18,6 +17,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
+use symbl_analysis::summary::{Candidates, Line, Vocabulary};
 
 pub(crate) fn routes() -> Router<Shared> {
     Router::new().route("/v1/conversations/{id}/summary", get(summary))

@@ -3,16 +3,16 @@
 //! Makes a final as it will be in the log: its sentences, its words as they are written,
 //! and all that was found in them. Pure: takes words and findings, returns [`Transcribed`].
 
-use crate::analysis::{
-    Assignee, EntityFinding, EntityKind, InsightFinding, Sentence, TopicFinding, TrackerFinding,
-    date_of, due_time,
-};
 use crate::conversation::entry::{
     Entity, Insight, Message, Topic, TrackerMatch, Transcribed, Word,
 };
 use crate::hearing::recognizer::RecognisedWord;
 use crate::ids::{new_id, topic_id};
 use std::time::Duration;
+use symbl_analysis::{
+    Assignee, EntityFinding, EntityKind, InsightFinding, Sentence, TopicFinding, TrackerFinding,
+    date_of, due_time,
+};
 use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
 
 /// A final in the making.
@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn a_punctuated_final_has_its_marks_in_its_texts_and_in_its_words() {
         let words = ["to", "listen,", "press", "1.", "Really?"].map(word);
-        let sentences = crate::analysis::punctuated(&words);
+        let sentences = symbl_analysis::punctuated(&words);
         let draft = Draft::new(Transcribed::default(), &words, &sentences, 7);
         assert_eq!(draft.said.text, "To listen, press 1. Really?");
         let written: Vec<&str> = draft.said.words.iter().map(|w| w.text.as_str()).collect();

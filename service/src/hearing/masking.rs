@@ -7,14 +7,14 @@
 //! are made, its text is [`HIDDEN`], a letter that no analysis knows; then it is what the client
 //! or the operator wants to read there.
 
-use crate::analysis::Sentence;
-use crate::analysis::redaction::{Kind, Redaction, Redactor};
 use crate::conversation::entry::{Entity, Message, Transcribed};
 use crate::hearing::recognizer::RecognisedWord;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
+use symbl_analysis::Sentence;
+use symbl_analysis::redaction::{Kind, Redaction, Redactor};
 
 /// Stands for hidden words in a text that is not finished: a letter without cases, which no
 /// recogniser writes.

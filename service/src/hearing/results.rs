@@ -12,7 +12,6 @@
 //! the log already are dropped: those before the `said_until` of [`Begun::Here`]. The
 //! speaker may not have received them, so it is sent the entries with those words again.
 
-use crate::analysis::{self, AnalyzerOptions, Finder, Sentence, TrackerFinding};
 use crate::clock::AudioClock;
 use crate::conversation::attribution::SharedTurns;
 use crate::conversation::bus::{Shown, Stamp};
@@ -35,6 +34,7 @@ use std::collections::{HashSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use symbl_analysis::{AnalyzerOptions, Finder, Sentence, TrackerFinding};
 use symbl_log::fence::was_said;
 use symbl_protocol::reply;
 
@@ -755,8 +755,8 @@ impl ResultWriter {
 
 fn sentences_of(words: &[RecognisedWord], punctuated: bool) -> Vec<Sentence> {
     match punctuated {
-        true => analysis::punctuated(words),
-        false => analysis::punctuate(words),
+        true => symbl_analysis::punctuated(words),
+        false => symbl_analysis::punctuate(words),
     }
 }
 

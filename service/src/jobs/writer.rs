@@ -2,7 +2,6 @@
 
 //! The place of a job in its conversation, and the writers of its speakers.
 
-use crate::analysis::AnalyzerOptions;
 use crate::conversation::attribution::SharedTurns;
 use crate::conversation::form::Recipient;
 use crate::conversation::hub::{ConversationKey, Hub, Leave, SocketSlot};
@@ -18,6 +17,7 @@ use crate::trackers::phrasebook::Compiled;
 use crate::trackers::{self, KeptTracker, TrackerError};
 use std::sync::Arc;
 use std::time::Duration;
+use symbl_analysis::AnalyzerOptions;
 use symbl_protocol::InsightType;
 use tokio::sync::{mpsc, watch};
 

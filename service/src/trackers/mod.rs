@@ -11,7 +11,7 @@ mod memory;
 pub(crate) mod phrasebook;
 
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
+use symbl_analysis::{UnfitTracker, check_tracker};
 use symbl_protocol::Tracker;
 
 pub use memory::MemoryTrackers;
@@ -34,12 +34,6 @@ pub(crate) fn fit<'a>(
         false => Err(TrackerError::Full),
     }
 }
-
-/// Maximum length of a tracker's name and of a phrase, in bytes.
-const LONGEST: usize = 1024;
-
-/// Punctuation that a phrase may contain.
-const MARKS: &[char] = &['.', '\'', '\u{2019}', '-'];
 
 /// A tracker of an account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,66 +141,5 @@ pub trait TrackerStore: std::fmt::Debug + Send + Sync {
 ///
 /// Returns [`TrackerError::Invalid`] with the reason.
 pub fn check(tracker: &Tracker) -> Result<(), TrackerError> {
-    let invalid = |why: String| Err(TrackerError::Invalid(why));
-    if tracker.name.trim().is_empty() || tracker.name.len() > LONGEST {
-        return invalid(format!("\"name\" must have 1 to {LONGEST} bytes."));
-    }
-    if tracker.vocabulary.is_empty() {
-        return invalid("\"vocabulary\" must have at least one phrase.".to_owned());
-    }
-    let mut known = HashSet::new();
-    for phrase in &tracker.vocabulary {
-        if phrase.len() > LONGEST || !phrase.contains(char::is_alphanumeric) {
-            return invalid(format!(
-                "A phrase must have words, and at most {LONGEST} bytes."
-            ));
-        }
-        let said = |c: char| c.is_alphanumeric() || c.is_whitespace() || MARKS.contains(&c);
-        if let Some(mark) = phrase.chars().find(|c| !said(*c)) {
-            return invalid(format!(
-                "{phrase:?} has {mark:?}: only . ' and - are allowed."
-            ));
-        }
-        if !known.insert(phrase) {
-            return invalid(format!("{phrase:?} is in the vocabulary twice."));
-        }
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn tracker(name: &str, vocabulary: &[&str]) -> Tracker {
-        Tracker {
-            name: name.to_owned(),
-            vocabulary: vocabulary.iter().map(ToString::to_string).collect(),
-        }
-    }
-
-    #[test]
-    fn a_tracker_has_a_name_and_phrases_that_can_be_said() {
-        assert!(
-            check(&tracker(
-                "Promo",
-                &["we have a sale", "it's 10 p.m. on-site"]
-            ))
-            .is_ok()
-        );
-        for (name, vocabulary) in [
-            ("", &["a"][..]),
-            ("x", &[]),
-            ("x", &["what?"]),
-            ("x", &["a", "a"]),
-            ("x", &["-"]),
-            ("x", &[&"a".repeat(LONGEST + 1)]),
-        ] {
-            let result = check(&tracker(name, vocabulary));
-            assert!(
-                matches!(result, Err(TrackerError::Invalid(_))),
-                "{name} {vocabulary:?}"
-            );
-        }
-    }
+    check_tracker(tracker).map_err(|UnfitTracker(why)| TrackerError::Invalid(why))
 }

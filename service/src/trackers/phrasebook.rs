@@ -7,10 +7,10 @@
 //! needed, and freed with the last stream that uses them: a client that reconnects
 //! sends its trackers again. The memory of all of them has a limit in bytes.
 
-use crate::analysis::Phrases;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use symbl_analysis::Phrases;
 use symbl_protocol::Tracker;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 

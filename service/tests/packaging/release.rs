@@ -8,8 +8,9 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// The libraries that are published, each after those that it needs.
-const LIBRARIES: [&str; 8] = [
+const LIBRARIES: [&str; 9] = [
     "symbl-protocol",
+    "symbl-analysis",
     "symbl-captions",
     "symbl-manual",
     "symbl-log",

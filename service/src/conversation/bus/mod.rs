@@ -27,11 +27,11 @@ use super::entry::{Entry, Speaker, TrackerMatch, Transcribed};
 use super::form::Interim;
 use crate::clock::nanos;
 use crate::metrics::BusCounts;
-use crate::word::RecognisedWord;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use symbl_analysis::RecognisedWord;
 use tokio::sync::mpsc;
 
 /// Tells other nodes what happens here, and this node what happens there. Does not block.

@@ -9,7 +9,6 @@
 //! events for clients that read slowly, and its handlers run out of order. So each socket
 //! has one task (`socket`) with a queue of what came and a place in the session's log.
 
-pub(crate) mod payload;
 mod polls;
 mod rates;
 mod render;
@@ -33,7 +32,6 @@ use axum::http::header::{RETRY_AFTER, UPGRADE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
-use payload::{Introduction, introduction};
 use polls::Polls;
 use render::RenderCaches;
 use socket::{Arrived, Starting};
@@ -47,6 +45,7 @@ use std::future::ready;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use symbl_protocol::session::{Introduction, introduction};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{sleep, timeout};
 use tracing::{Instrument, Span};
@@ -191,31 +190,6 @@ pub(crate) fn router(shared: &Shared) -> Router<Shared> {
         .route_service("/v1/web/{integration}/ws", service.clone())
         .route_service("/v1/web/{integration}/ws/", service)
         .layer(from_fn_with_state(door, open))
-}
-
-/// Reads an event's packet and checks the promises of what is read, for a fuzzer. Returns
-/// `true` if it is a request.
-#[doc(hidden)]
-pub fn check_event(packet: &str, has_attachments: bool) -> bool {
-    let asked = payload::read(packet, has_attachments);
-    assert!(asked.error_event.ends_with("error"));
-    assert!(asked.error_event.len() <= 64 + ":error".len());
-    let _ = introduction(Some(packet));
-    match asked.request {
-        Ok(payload::Request::Send { text, .. }) => {
-            assert!(!text.trim().is_empty() && text.len() <= 8 * 1024);
-            true
-        }
-        Ok(payload::Request::History { limit, .. }) => {
-            assert!((1..=payload::MOST_ENTRIES).contains(&limit));
-            true
-        }
-        Ok(_) => true,
-        Err(refusal) => {
-            assert!((1..300).contains(&refusal.description.len()));
-            false
-        }
-    }
 }
 
 /// Returns `true` for the paths of sessions.

@@ -2,9 +2,9 @@
 
 //! How often one socket may ask for something. Pure: the time is an argument.
 
-use super::payload::Request;
 use crate::rate::{Bucket, Rate};
 use std::time::{Duration, Instant};
+use symbl_protocol::session::Request;
 
 /// `session:create` and `session:reconnect`: five at once, and then one a second.
 const JOIN: Rate = Rate {

@@ -11,7 +11,6 @@
 //! ([`Watch`]), and goes on only when the library has taken an event. A client that does not
 //! read gets no events in the end, and then no ping, which ends its connection.
 
-use super::payload::{self, Asked, Code, Introduction, Refusal, Request};
 use super::polls::Polling;
 use super::rates::Rates;
 use super::render::{self, RenderCache};
@@ -35,6 +34,7 @@ use socketioxide::{SendError, SocketError};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use symbl_protocol::session::{self as events, Asked, Code, Introduction, Refusal, Request};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
@@ -103,7 +103,7 @@ pub(super) fn queue(inbox: &mpsc::Sender<Arrived>, socket: &SocketRef, arrived: 
     let Err(mpsc::error::TrySendError::Full(arrived)) = inbox.try_send(arrived) else {
         return;
     };
-    let asked = payload::read(&arrived.packet, arrived.has_attachments);
+    let asked = events::read(&arrived.packet, arrived.has_attachments);
     let refusal = too_many();
     // A client that reads nothing, either, is told nothing.
     let _ = socket.emit(&asked.error_event, &refusal_event(&refusal));
@@ -313,7 +313,7 @@ impl Visitor {
         let Asked {
             error_event,
             request,
-        } = payload::read(&arrived.packet, arrived.has_attachments);
+        } = events::read(&arrived.packet, arrived.has_attachments);
         let at = Instant::now();
         let request = request.and_then(|request| {
             let may = self.rates.event(at) && self.rates.request(&request, at);

@@ -27,7 +27,6 @@
 //!
 //! A message of a client may end its own socket and nothing else.
 
-use crate::analysis::AnalyzerOptions;
 use crate::config::ServerConfig;
 use crate::conversation::attribution::SharedTurns;
 use crate::conversation::entry::Speaker;
@@ -54,6 +53,7 @@ use bytes::Bytes;
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
+use symbl_analysis::AnalyzerOptions;
 use symbl_protocol::request::ClientMessageError;
 use symbl_protocol::{ClientMessage, Encoding, PONG_TEXT, StartRequest, StreamFormat, reply};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};

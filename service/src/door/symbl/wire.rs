@@ -2,7 +2,6 @@
 
 //! The wire form of the Symbl Streaming API: entries of the log as messages.
 
-use crate::analysis::{self, sentiment};
 use crate::conversation::attribution::Attribution;
 use crate::conversation::entry::{Entity, Message, Speaker, TrackerMatch, Transcribed, Word};
 use crate::conversation::form::{Audience, Form, Live, Rendered};
@@ -10,6 +9,7 @@ use crate::door::analytics::live_analytics;
 use crate::hearing::draft::local;
 use crate::outbox::Text;
 use std::time::Duration;
+use symbl_analysis::sentiment;
 use symbl_protocol::InsightType;
 use symbl_protocol::reply::{self, Person};
 use time::format_description::well_known::Rfc3339;
@@ -148,7 +148,8 @@ fn message_response(
     });
     let named: Vec<Vec<reply::Entity<'_>>> = named.collect();
     let phrases = said.messages.iter();
-    let phrases = phrases.map(|message| said.phrases.then(|| analysis::phrases(&message.text)));
+    let phrases =
+        phrases.map(|message| said.phrases.then(|| symbl_analysis::phrases(&message.text)));
     let phrases: Vec<Option<Vec<String>>> = phrases.collect();
     let messages = said.messages.iter().zip(named.iter().zip(&phrases));
     let messages = messages.map(|(message, (entities, phrases))| reply::Message {

@@ -7,10 +7,10 @@
 //! line; phrases are in `<mark>`.
 
 use super::{Highlight, Style};
-use crate::analysis::phrase_places;
 use crate::store::Sentence;
 use std::fmt::Write;
 use std::time::Duration;
+use symbl_analysis::phrase_places;
 use symbl_captions::{markdown, visible};
 
 /// Length in bytes from which on another sentence begins another paragraph.

@@ -12,9 +12,9 @@
 
 use crate::hearing::capacity::Capacity;
 pub use crate::hearing::pool::blocking;
-pub use crate::word::RecognisedWord;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
+pub use symbl_analysis::RecognisedWord;
 use unicode_normalization::UnicodeNormalization;
 
 /// An engine that has settled all audio but this much awaits no word in it.

@@ -7,14 +7,14 @@ use super::listing::{AT_ONCE, Keys, Listed, Rows};
 use super::log::{get, text, text_or_none};
 use super::readers::Looking;
 use super::records::Found;
-use crate::analysis::phrases;
-use crate::analysis::sentiment::polarity;
 use crate::store::sqlite::corrections::corrected;
 use crate::store::sqlite::listing::Text;
 use crate::store::sqlite::query::{person, span};
 use crate::store::{Insights, StoreError, Wanted};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
+use symbl_analysis::phrases;
+use symbl_analysis::sentiment::polarity;
 use symbl_protocol::reply;
 use tokio_postgres::Row;
 

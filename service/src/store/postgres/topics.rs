@@ -7,13 +7,13 @@ use super::listing::{Keys, Listed, Make};
 use super::log::{get, text};
 use super::parts::{CORRECTION, keys};
 use super::records::Found;
-use crate::analysis::Hierarchy;
-use crate::analysis::sentiment::{mean, polarity};
 use crate::store::sqlite::corrections::corrected;
 use crate::store::{About, StoreError};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
+use symbl_analysis::Hierarchy;
+use symbl_analysis::sentiment::{mean, polarity};
 use symbl_protocol::reply;
 
 /// Most topics of a conversation among which parents are looked for: the most important.

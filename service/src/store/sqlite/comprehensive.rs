@@ -6,11 +6,11 @@ use super::corrections::{CORRECTION, corrected};
 use super::listing::{Keys, Listed};
 use super::parts::insight;
 use super::query::{Answer, Found, keys};
-use crate::analysis::{Hierarchy, is_definitive, needs_context, share_words};
 use crate::store::Insights;
 use rusqlite::{Connection, params};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use symbl_analysis::{Hierarchy, is_definitive, needs_context, share_words};
 
 /// Most messages before an action item that are its context.
 pub(in crate::store) const CONTEXT: i64 = 2;

@@ -5,12 +5,12 @@
 use super::corrections::{CORRECTION, corrected};
 use super::listing::{Keys, Listed, Rows, Text};
 use super::query::{Answer, Found, all, keys, person, span};
-use crate::analysis::phrases;
-use crate::analysis::sentiment::polarity;
 use crate::store::{Insights, Wanted};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
+use symbl_analysis::phrases;
+use symbl_analysis::sentiment::polarity;
 use symbl_protocol::reply;
 
 /// Messages in the order of the log. `last` has the last one that was read: the time at

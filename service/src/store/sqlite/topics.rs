@@ -5,11 +5,11 @@
 use super::corrections::{CORRECTION, corrected};
 use super::listing::{Keys, Listed};
 use super::query::{Found, keys};
-use crate::analysis::Hierarchy;
-use crate::analysis::sentiment::{mean, polarity};
 use crate::store::About;
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::{Value, json};
+use symbl_analysis::Hierarchy;
+use symbl_analysis::sentiment::{mean, polarity};
 use symbl_protocol::reply;
 
 /// Most topics of a conversation among which parents are looked for: the most important.

@@ -12,12 +12,11 @@
 //! must never delay another stream, and never outlive its own.
 
 mod backlog;
-mod line;
 mod pace;
 mod process;
 mod stream;
 
-pub use line::{LONGEST_LINE, LineError, OutputLine};
+pub use symbl_protocol::recognizer::{LONGEST_LINE, LineError, OutputLine};
 
 use super::{Recognizer, RecognizerError, RecognizerStream, StreamOptions};
 use crate::hearing::capacity::Capacity;

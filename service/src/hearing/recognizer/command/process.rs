@@ -7,7 +7,6 @@
 //! process. The process leads a process group of its own, which is killed with it, so that
 //! no process that it started lives on.
 
-use super::line::{LineError, OutputLine, read_line};
 use crate::hearing::recognizer::SAMPLE_RATE;
 use crate::hearing::recognizer::bell::Bell;
 use nix::sys::signal::{Signal, killpg};
@@ -20,6 +19,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_cha
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+use symbl_protocol::recognizer::{LineError, OutputLine, read_line};
 
 /// Chunks that wait in front of a process's standard input.
 const CHUNKS: usize = 2;

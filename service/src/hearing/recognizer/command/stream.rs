@@ -8,7 +8,6 @@
 //! comes twice.
 
 use super::backlog::Backlog;
-use super::line::{LineError, OutputLine};
 use super::pace::ProcessPace;
 use super::process::{Ended, Event, Process, duration};
 use super::{ENGINE, Shared, failed, unavailable};
@@ -22,6 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
+use symbl_protocol::recognizer::{LineError, OutputLine};
 
 /// Samples that are given at a time: 100 ms.
 const CHUNK: usize = 1600;

@@ -4,7 +4,7 @@
 
 use super::piece::{Piece, before, word};
 use super::quantity::numeral;
-use crate::analysis::calendar::MONTHS;
+use crate::calendar::MONTHS;
 
 const DAYS: &[&str] = &[
     "monday",

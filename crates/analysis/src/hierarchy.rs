@@ -12,14 +12,14 @@ use super::token::stem;
 
 /// The topics of a conversation.
 #[derive(Debug, Default)]
-pub(crate) struct Hierarchy {
+pub struct Hierarchy {
     /// Each topic with the stems of its words, the most important topic first.
     topics: Vec<(String, Vec<String>)>,
 }
 
 impl Hierarchy {
     /// Takes all topics, the most important first.
-    pub(crate) fn new(topics: Vec<String>) -> Self {
+    pub fn new(topics: Vec<String>) -> Self {
         let stemmed = topics.into_iter().map(|text| {
             let words = stems(&text);
             (text, words)
@@ -30,7 +30,7 @@ impl Hierarchy {
     }
 
     /// Returns the parent of a topic, if it has one.
-    pub(crate) fn parent(&self, text: &str) -> Option<&str> {
+    pub fn parent(&self, text: &str) -> Option<&str> {
         if self.topics.is_empty() {
             return None;
         }

@@ -9,7 +9,7 @@ use super::known;
 use super::lists::STREETS_BY_CUE;
 use super::town::{self, is_state, is_town, state_at, zip};
 use super::word::{Word, bare, ends_with};
-use crate::analysis::number::ORDINALS;
+use crate::number::ORDINALS;
 
 /// Returns where a street ends whose kind is said before its name: `rue saint denis`.
 pub(super) fn foreign(words: &[Word<'_>], from: usize) -> Option<usize> {

@@ -4,7 +4,7 @@
 
 use super::digits;
 use super::word::{Word, bare};
-use crate::analysis::entity::NO_NAME;
+use crate::entity::NO_NAME;
 use linkify::{LinkFinder, LinkKind};
 use std::ops::Range;
 

@@ -18,7 +18,7 @@ const REFERS: &[&str] = &[
 const SHORT: usize = 5;
 
 /// Returns `true` if a sentence refers to something before it.
-pub(crate) fn needs_context(text: &str) -> bool {
+pub fn needs_context(text: &str) -> bool {
     let tokens = fluent_tokens(text);
     tokens.len() < SHORT
         || tokens
@@ -28,7 +28,7 @@ pub(crate) fn needs_context(text: &str) -> bool {
 
 /// Returns `true` if two sentences have a word in common that means something, in any
 /// inflection.
-pub(crate) fn share_words(one: &str, other: &str) -> bool {
+pub fn share_words(one: &str, other: &str) -> bool {
     let one = stems(one);
     stems(other).iter().any(|stem| one.contains(stem))
 }
@@ -43,7 +43,7 @@ fn stems(text: &str) -> Vec<String> {
 }
 
 /// Returns `true` if an action item is settled: no request, and without a word of doubt.
-pub(crate) fn is_definitive(text: &str) -> bool {
+pub fn is_definitive(text: &str) -> bool {
     insight::is_settled(text)
 }
 

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use symbl_service::analysis::redaction::{Kind, Redaction, Redactor};
+use symbl_analysis::redaction::{Kind, Redaction, Redactor};
 use symbl_testkit::documented;
 
 const TUNED: &str = include_str!("data/redaction-tuned.tsv");
@@ -244,7 +244,7 @@ fn what_it_costs() {
 #[test]
 fn the_command_of_the_page_prints_its_figures() {
     let page = "docs/privacy.md";
-    let command = documented::block(page, "service/tests/redaction.rs");
+    let command = documented::block(page, "crates/analysis/tests/redaction.rs");
     // The interims print no figure of the page.
     let except = ["the_command_of_the_page", "an_interim_never"];
     let printed = documented::cargo_test(&command, "redaction", &except);

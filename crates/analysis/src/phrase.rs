@@ -34,7 +34,7 @@ const LOOSE: &[&str] = &[
 ];
 
 /// Returns the actionable parts of a text, in order.
-pub(crate) fn phrases(text: &str) -> Vec<String> {
+pub fn phrases(text: &str) -> Vec<String> {
     let places = places(text).into_iter();
     places
         .filter_map(|place| text.get(place))
@@ -43,7 +43,7 @@ pub(crate) fn phrases(text: &str) -> Vec<String> {
 }
 
 /// Returns where the actionable parts of a text are, in bytes: at most one for a sentence.
-pub(crate) fn places(text: &str) -> Vec<Range<usize>> {
+pub fn places(text: &str) -> Vec<Range<usize>> {
     let sentences = text.split_sentence_bound_indices();
     let places = sentences.filter_map(|(start, sentence)| {
         let place = place(sentence)?;

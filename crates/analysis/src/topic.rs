@@ -98,7 +98,7 @@ struct Candidate {
 
 /// Collects the topics of a conversation.
 #[derive(Debug, Default)]
-pub(crate) struct Topics {
+pub struct Topics {
     sentence: u64,
     /// Candidates by the stems of their words.
     candidates: BTreeMap<Vec<String>, Candidate>,

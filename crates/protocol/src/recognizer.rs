@@ -4,9 +4,8 @@
 //!
 //! `docs/recognizers.md` defines the format. The reader ignores types and members that it
 //! does not know. It refuses a known member with a wrong value, because a wrong time would
-//! put words in the wrong place. Pure; nothing here may panic.
+//! put words in the wrong place.
 
-use crate::hearing::recognizer::RecognisedWord;
 use serde::Deserialize;
 use std::io::BufRead;
 use std::time::Duration;
@@ -16,6 +15,21 @@ pub const LONGEST_LINE: usize = 1024 * 1024;
 
 /// Times beyond this (115 days) are no times of a stream.
 const LATEST: f64 = 1e7;
+
+/// One recognised word.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecognisedWord {
+    /// The word as the engine wrote it. An engine that sets punctuation and case writes
+    /// them here (`"fine."`, `"$5,"`), as the words on the wire have them. Other engines
+    /// write bare words. It never contains a space.
+    pub text: String,
+    /// Start, from the first sample of the stream.
+    pub start: Duration,
+    /// End, never before `start`.
+    pub end: Duration,
+    /// How sure the engine is, 0.0–1.0.
+    pub confidence: f64,
+}
 
 /// A line that was read. Times count from the first sample that the process was given.
 #[derive(Debug, Clone, PartialEq)]
@@ -214,9 +228,7 @@ fn spread(
 /// # Errors
 ///
 /// What the reader says.
-pub(super) fn read_line(
-    reader: &mut impl BufRead,
-) -> std::io::Result<Option<Result<Vec<u8>, LineError>>> {
+pub fn read_line(reader: &mut impl BufRead) -> std::io::Result<Option<Result<Vec<u8>, LineError>>> {
     let mut line = Vec::new();
     let (mut any, mut long) = (false, false);
     loop {

@@ -16,6 +16,7 @@
 use super::TrackerFinding;
 use super::number::{goes_on, in_one_form};
 use super::token::{Token, stem};
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 use symbl_protocol::Tracker;
@@ -64,9 +65,54 @@ struct Phrase {
     joined: Box<str>,
 }
 
+/// Maximum length of a tracker's name and of a phrase, in bytes.
+const LONGEST_TEXT: usize = 1024;
+
+/// Punctuation that a phrase may contain.
+const MARKS: &[char] = &['.', '\'', '\u{2019}', '-'];
+
+/// Why a tracker cannot be looked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct UnfitTracker(pub String);
+
+/// Checks that a tracker can be looked for: it has a name and phrases, each only once, without
+/// punctuation that is not spoken.
+///
+/// # Errors
+///
+/// Returns why it cannot, as a sentence.
+pub fn check(tracker: &Tracker) -> Result<(), UnfitTracker> {
+    let unfit = |why: String| Err(UnfitTracker(why));
+    if tracker.name.trim().is_empty() || tracker.name.len() > LONGEST_TEXT {
+        return unfit(format!("\"name\" must have 1 to {LONGEST_TEXT} bytes."));
+    }
+    if tracker.vocabulary.is_empty() {
+        return unfit("\"vocabulary\" must have at least one phrase.".to_owned());
+    }
+    let mut known = HashSet::new();
+    for phrase in &tracker.vocabulary {
+        if phrase.len() > LONGEST_TEXT || !phrase.contains(char::is_alphanumeric) {
+            return unfit(format!(
+                "A phrase must have words, and at most {LONGEST_TEXT} bytes."
+            ));
+        }
+        let said = |c: char| c.is_alphanumeric() || c.is_whitespace() || MARKS.contains(&c);
+        if let Some(mark) = phrase.chars().find(|c| !said(*c)) {
+            return unfit(format!(
+                "{phrase:?} has {mark:?}: only . ' and - are allowed."
+            ));
+        }
+        if !known.insert(phrase) {
+            return unfit(format!("{phrase:?} is in the vocabulary twice."));
+        }
+    }
+    Ok(())
+}
+
 /// All phrases of all trackers.
 #[derive(Debug)]
-pub(crate) struct Phrases(Vec<Phrase>);
+pub struct Phrases(Vec<Phrase>);
 
 /// Returns the length in words of a match at the beginning of the heard words.
 type Way = fn(&Phrase, &[Form]) -> Option<usize>;
@@ -297,11 +343,32 @@ fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
 mod tests {
     use super::*;
 
-    fn phrases(vocabulary: &[&str]) -> Phrases {
-        Phrases::new(&[Tracker {
-            name: "T".to_owned(),
+    fn tracker(name: &str, vocabulary: &[&str]) -> Tracker {
+        Tracker {
+            name: name.to_owned(),
             vocabulary: vocabulary.iter().map(ToString::to_string).collect(),
-        }])
+        }
+    }
+
+    fn phrases(vocabulary: &[&str]) -> Phrases {
+        Phrases::new(&[tracker("T", vocabulary)])
+    }
+
+    #[test]
+    fn a_tracker_has_a_name_and_phrases_that_can_be_said() {
+        let spoken = ["we have a sale", "it's 10 p.m. on-site"];
+        assert_eq!(check(&tracker("Promo", &spoken)), Ok(()));
+        for (name, vocabulary) in [
+            ("", &["a"][..]),
+            ("x", &[]),
+            ("x", &["what?"]),
+            ("x", &["a", "a"]),
+            ("x", &["-"]),
+            ("x", &[&"a".repeat(LONGEST_TEXT + 1)]),
+        ] {
+            let result = check(&tracker(name, vocabulary));
+            assert!(result.is_err(), "{name} {vocabulary:?}");
+        }
     }
 
     fn offsets(phrase: &str, text: &str) -> Vec<i64> {

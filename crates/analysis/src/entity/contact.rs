@@ -14,7 +14,7 @@ const DOMAINS: &[&str] = &[
 const JOINTS: &[&str] = &["dot", "underscore", "dash", "hyphen", "minus", "point"];
 
 /// Words that are not a name before an `at`: `look at example dot com`.
-pub(in crate::analysis) const NO_NAME: &[&str] = &[
+pub(crate) const NO_NAME: &[&str] = &[
     "is",
     "are",
     "was",

@@ -8,7 +8,7 @@ use super::piece::{Piece, before, word};
 use super::when;
 
 /// Words before a name.
-pub(in crate::analysis) const TITLES: &[&str] = &[
+pub(crate) const TITLES: &[&str] = &[
     "mr",
     "mister",
     "mrs",

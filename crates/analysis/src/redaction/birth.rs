@@ -5,8 +5,8 @@
 use super::digits::{self, element};
 use super::gap;
 use super::word::{Word, bare, ends_with};
-use crate::analysis::calendar::MONTHS;
-use crate::analysis::number::ORDINALS;
+use crate::calendar::MONTHS;
+use crate::number::ORDINALS;
 use std::ops::Range;
 
 const BIRTH: &[&str] = &[

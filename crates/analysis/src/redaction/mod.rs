@@ -10,7 +10,7 @@
 //! Words come in, and the places of those to hide come out. This module never changes a word.
 //!
 //! The rules are heuristic and for English. `docs/privacy.md` says how often they are right,
-//! measured on the labelled lines in `service/tests/data`.
+//! measured on the labelled lines in `crates/analysis/tests/data`.
 
 mod account;
 mod address;

@@ -4,7 +4,7 @@
 //! `eight hundred`, `4111-1111`. Digits that follow each other are one [`Run`].
 
 use super::word::{Word, bare};
-use crate::analysis::token::NUMBERS;
+use crate::token::NUMBERS;
 use std::ops::Range;
 
 const TENS: &[&str] = &[

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Reads what clients of sessions send: the text of an event's packet becomes a request or
-//! the error that the client gets. Pure: no socket, no clock, no random numbers.
+//! Reads what clients of sessions over Socket.IO send: the text of an event's packet becomes a
+//! request or the error that the client gets. `docs/sessions.md` describes the events.
 //!
 //! A packet is a JSON array of the event's name and its arguments. The first argument counts.
 //! Members that a request does not know are ignored, as clients of the vendor send more than
@@ -18,54 +18,73 @@ const LONGEST_ID: usize = 256;
 /// Longest name of an event that an answer repeats, in bytes.
 const LONGEST_EVENT: usize = 64;
 /// Most entries of a history, and how many there are without a `limit`.
-pub(crate) const MOST_ENTRIES: usize = 5_000;
+pub const MOST_ENTRIES: usize = 5_000;
 
 /// What a client asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Request {
+pub enum Request {
     /// `session:create`
-    Create { title: Option<String> },
+    Create {
+        /// The title of the new session.
+        title: Option<String>,
+    },
     /// `session:reconnect`
     Reconnect {
+        /// The session that the client had.
         session_id: String,
         /// The client only reads, and wants a session that is expired, too.
         view: bool,
     },
     /// `session:history:sync`
     History {
+        /// The session.
         session_id: String,
         /// The number of the last entry that the client has.
         after: u64,
+        /// Most entries of the answer, 1 to [`MOST_ENTRIES`].
         limit: usize,
     },
     /// `message:send`
     Send {
+        /// The session.
         session_id: String,
+        /// What is sent. Never empty.
         text: String,
         /// The id of the message whose text this replaces.
         corrects: Option<i64>,
+        /// The id that the client gave the message, so that it can be sent again.
         client_id: Option<String>,
     },
 }
 
 /// The codes of errors (`error_code`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Code {
+pub enum Code {
+    /// The payload is not understood.
     InvalidPayload,
+    /// The payload is longer than what is kept.
     PayloadTooLarge,
+    /// No such event.
     UnsupportedEvent,
+    /// No such session of this client.
     InvalidSession,
+    /// The client has to create or reconnect to a session first.
     NotJoined,
+    /// The client may only read.
     Forbidden,
+    /// The session takes nothing any more.
     SessionClosed,
+    /// The session has as many clients as it may.
     SessionFull,
+    /// The client asks too often.
     RateLimited,
+    /// Nothing can be kept at the moment.
     StoreUnavailable,
 }
 
 impl Code {
     /// Returns the code as clients get it.
-    pub(crate) fn as_str(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::InvalidPayload => "invalid_payload",
             Self::PayloadTooLarge => "payload_too_large",
@@ -83,13 +102,16 @@ impl Code {
 
 /// Why a request is not done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    pub(crate) code: Code,
-    pub(crate) description: String,
+pub struct Refusal {
+    /// What kind of reason.
+    pub code: Code,
+    /// The reason, as a sentence.
+    pub description: String,
 }
 
 impl Refusal {
-    pub(crate) fn new(code: Code, description: impl Into<String>) -> Self {
+    /// Creates a refusal with its reason as a sentence.
+    pub fn new(code: Code, description: impl Into<String>) -> Self {
         let description = description.into();
         Self { code, description }
     }
@@ -101,14 +123,15 @@ impl Refusal {
 
 /// An event that came, and what it asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Asked {
+pub struct Asked {
     /// The name of the event that reports an error: `<event>:error`.
-    pub(crate) error_event: String,
-    pub(crate) request: Result<Request, Refusal>,
+    pub error_event: String,
+    /// What it asks for, or why that is not done.
+    pub request: Result<Request, Refusal>,
 }
 
 /// Reads an event's packet: the array of its name and its arguments.
-pub(crate) fn read(packet: &str, has_attachments: bool) -> Asked {
+pub fn read(packet: &str, has_attachments: bool) -> Asked {
     let parts = serde_json::from_str::<Vec<&RawValue>>(packet).unwrap_or_default();
     let mut parts = parts.into_iter();
     let name = parts.next();
@@ -357,16 +380,17 @@ fn decimal(text: &str) -> Option<i64> {
 
 /// The client's own description (Socket.IO's `auth`).
 #[derive(Clone, Default, PartialEq, Eq)]
-pub(crate) struct Introduction {
-    /// Must never be logged.
-    pub(crate) token: Option<String>,
+pub struct Introduction {
+    /// The access token. Must never be logged.
+    pub token: Option<String>,
     /// The client wants interims.
-    pub(crate) captions: bool,
+    pub captions: bool,
     /// The client wants the figures of the talk.
-    pub(crate) analytics: bool,
-    /// The name and the id under which texts of this client are kept.
-    pub(crate) name: Option<String>,
-    pub(crate) user_id: Option<String>,
+    pub analytics: bool,
+    /// The name under which texts of this client are kept.
+    pub name: Option<String>,
+    /// The id under which they are kept.
+    pub user_id: Option<String>,
 }
 
 /// Leaves out the token.
@@ -382,7 +406,7 @@ impl fmt::Debug for Introduction {
 }
 
 /// Reads `auth`. What is missing or has a wrong type counts as absent.
-pub(crate) fn introduction(auth: Option<&str>) -> Introduction {
+pub fn introduction(auth: Option<&str>) -> Introduction {
     let value = auth.and_then(|auth| serde_json::from_str::<serde_json::Value>(auth).ok());
     let value = value.unwrap_or_default();
     let text = |member: &str| {

@@ -11,7 +11,7 @@ use super::said::{
 };
 use super::spelling;
 use super::word::{Word, bare, ends_with};
-use crate::analysis::entity::TITLES;
+use crate::entity::TITLES;
 use std::collections::HashMap;
 use std::ops::Range;
 

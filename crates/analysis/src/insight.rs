@@ -82,7 +82,7 @@ pub(super) fn find(
 }
 
 /// Returns the number of sentences in a text that end with a question mark.
-pub(crate) fn questions(text: &str) -> usize {
+pub fn questions(text: &str) -> usize {
     let sentences = text.split_sentence_bounds();
     sentences.filter(|one| ends_in_question_mark(one)).count()
 }

@@ -6,12 +6,38 @@
 //! The words of a final come in. [`punctuate`] returns its sentences, and an
 //! [`Analyzer`] returns the findings of each sentence. The analysis is heuristic and
 //! for English only. `docs/analysis.md` says how each part works and how often it is
-//! right, measured on the labelled sentences in `service/tests/data`. The kinds of
+//! right, measured on the labelled sentences in `crates/analysis/tests/data`. The kinds of
 //! insights and the form of tracker matches (offset, −1 for similar) are those of the
 //! Symbl Streaming API reference.
 //!
-//! This module is a function of its arguments. It must never do I/O, read a clock or
+//! This crate is a function of its arguments. It must never do I/O, read a clock or
 //! draw a random number: the same words always give the same findings.
+//!
+//! ```
+//! use std::time::Duration;
+//! use symbl_analysis::{Analyzer, AnalyzerOptions, RecognisedWord, punctuate};
+//! use symbl_protocol::InsightType;
+//!
+//! // The recogniser says where each word was: here one every 300 ms, and a pause of a second.
+//! let at = |index: u64| Duration::from_millis(index * 300 + if index < 4 { 0 } else { 1000 });
+//! let said = "the budget is done can you send me the report by friday";
+//! let words = said.split(' ').zip(0..).map(|(word, index)| RecognisedWord {
+//!     text: word.to_owned(),
+//!     start: at(index),
+//!     end: at(index) + Duration::from_millis(300),
+//!     confidence: 1.0,
+//! });
+//! let words: Vec<RecognisedWord> = words.collect();
+//! let mut analyzer = Analyzer::new(AnalyzerOptions {
+//!     insight_types: vec![InsightType::Question, InsightType::ActionItem],
+//!     ..AnalyzerOptions::default()
+//! });
+//! let sentences = punctuate(&words);
+//! let texts: Vec<&str> = sentences.iter().map(|sentence| sentence.text.as_str()).collect();
+//! assert_eq!(texts, ["The budget is done.", "Can you send me the report by Friday?"]);
+//! let found = analyzer.sentence("a message's id", &sentences[1]);
+//! assert_eq!(found.insights[0].kind, InsightType::Question);
+//! ```
 
 pub mod analytics;
 mod calendar;
@@ -35,20 +61,20 @@ mod token;
 mod topic;
 mod tracker;
 
-use crate::word::RecognisedWord;
 use std::ops::Range;
 use std::sync::Arc;
 use symbl_protocol::{InsightType, Tracker};
 
 pub use calendar::{date_of, due_time};
-pub(crate) use context::{is_definitive, needs_context, share_words};
+pub use context::{is_definitive, needs_context, share_words};
 pub use entity::EntityKind;
-pub(crate) use hierarchy::Hierarchy;
-pub(crate) use insight::questions;
-pub(crate) use phrase::{phrases, places as phrase_places};
+pub use hierarchy::Hierarchy;
+pub use insight::questions;
+pub use phrase::{phrases, places as phrase_places};
 pub use punctuation::{punctuate, punctuated, sentences};
-pub(crate) use topic::Topics;
-pub(crate) use tracker::Phrases;
+pub use symbl_protocol::recognizer::RecognisedWord;
+pub use topic::Topics;
+pub use tracker::{Phrases, UnfitTracker, check as check_tracker};
 
 /// A sentence in the words of one final.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,7 +183,7 @@ pub struct TopicFinding {
 /// Finds what a sentence says by itself: insights, trackers and entities. It has no
 /// state, so streams of one conversation need not wait for each other.
 #[derive(Debug, Clone)]
-pub(crate) struct Finder {
+pub struct Finder {
     insight_types: Vec<InsightType>,
     confidence_threshold: f64,
     phrases: Arc<Phrases>,
@@ -166,7 +192,7 @@ pub(crate) struct Finder {
 
 impl Finder {
     /// Creates a finder of these `phrases`. It ignores the trackers of the options.
-    pub(crate) fn new(options: AnalyzerOptions, phrases: Arc<Phrases>) -> Self {
+    pub fn new(options: AnalyzerOptions, phrases: Arc<Phrases>) -> Self {
         Self {
             insight_types: options.insight_types,
             confidence_threshold: options.confidence_threshold,
@@ -176,12 +202,12 @@ impl Finder {
     }
 
     /// Returns `true` if the client asked for topics.
-    pub(crate) fn wants_topics(&self) -> bool {
+    pub fn wants_topics(&self) -> bool {
         self.insight_types.contains(&InsightType::Topic)
     }
 
     /// Returns all findings except topics.
-    pub(crate) fn sentence(&self, sentence: &Sentence) -> Analysis {
+    pub fn sentence(&self, sentence: &Sentence) -> Analysis {
         Analysis {
             insights: insight::find(sentence, &self.insight_types, self.confidence_threshold),
             trackers: self.trackers(&sentence.text),
@@ -194,7 +220,7 @@ impl Finder {
     }
 
     /// Returns the tracker matches in a text.
-    pub(crate) fn trackers(&self, text: &str) -> Vec<TrackerFinding> {
+    pub fn trackers(&self, text: &str) -> Vec<TrackerFinding> {
         self.phrases.find(text)
     }
 }

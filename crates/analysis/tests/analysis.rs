@@ -6,16 +6,16 @@
 //! figures say what to expect of speech that the rules were not written for.
 //!
 //! The floors are a little below what was measured: a change that makes the
-//! analysis worse fails here. `cargo test -p symbl-service --test analysis --
+//! analysis worse fails here. `cargo test -p symbl-analysis --test analysis --
 //! --nocapture` prints the tables of `docs/analysis.md`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
-use symbl_protocol::{InsightType, Tracker};
-use symbl_service::analysis::{
+use symbl_analysis::RecognisedWord;
+use symbl_analysis::{
     Analyzer, AnalyzerOptions, Assignee, Sentence, punctuate, punctuated, sentiment,
 };
-use symbl_service::recognizer::RecognisedWord;
+use symbl_protocol::{InsightType, Tracker};
 use symbl_testkit::documented;
 use text2num::{lang::English, replace_numbers_in_text};
 
@@ -511,7 +511,7 @@ fn cells(row: &str) -> Vec<&str> {
 #[test]
 fn the_command_of_the_page_prints_its_figures() {
     let page = "docs/analysis.md";
-    let command = documented::block(page, "service/tests/analysis.rs");
+    let command = documented::block(page, "crates/analysis/tests/analysis.rs");
     let printed = documented::cargo_test(&command, "analysis", &["the_command_of_the_page"]);
     let text = std::fs::read_to_string(documented::path(page)).expect(page);
     let mut rows = text.lines();
