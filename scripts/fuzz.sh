@@ -61,7 +61,7 @@ said=$target/seeds-parsers
 rm -rf "$said"
 mkdir -p "$said" "$target/corpus-parsers"
 sed -n '/^```json$/,/^```$/{/^```/!p}' docs/recognizers.md >"$said/lines"
-for table in service/tests/data/*.tsv; do
+for table in crates/analysis/tests/data/*.tsv; do
     # The last column is a spoken sentence; 20 of them are one input.
     awk -F'\t' '/^[^#]/ { print $NF }' "$table" |
         split -l 20 - "$said/$(basename "$table")-"
@@ -100,9 +100,11 @@ fuzz() {
     grep -E '^Done|cov:.*DONE|peak_rss' "$log"
 }
 # Two at a time: each takes one core.
-fuzz service "$seconds" "$corpus" "$seeds" &
+{
+    fuzz service "$seconds" "$corpus" "$seeds"
+    fuzz session_events "$((seconds / 2))" "$target/corpus-session_events" "$events"
+} &
 first=$!
-fuzz parsers "$((seconds / 2))" "$target/corpus-parsers" "$said"
-fuzz session_events "$((seconds / 2))" "$target/corpus-session_events" "$events"
-wait "$first"
 fuzz whisper "$seconds" "$target/corpus-whisper" "$files"
+fuzz parsers "$((seconds / 2))" "$target/corpus-parsers" "$said"
+wait "$first"

@@ -7,11 +7,9 @@
 //! speech.
 
 use std::time::Duration;
+use symbl_analysis::{Analyzer, AnalyzerOptions, RecognisedWord, check_tracker, punctuate};
+use symbl_protocol::recognizer::OutputLine;
 use symbl_protocol::{ClientMessage, InsightType, Tracker};
-use symbl_service::analysis::{Analyzer, AnalyzerOptions, punctuate};
-use symbl_service::recognizer::RecognisedWord;
-use symbl_service::recognizer::command::OutputLine;
-use symbl_service::trackers;
 
 /// Longest stream: 10^7 seconds, and a little for rounding.
 const LATEST: Duration = Duration::from_secs(10_000_001);
@@ -24,7 +22,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         let text = String::from_utf8_lossy(line);
         let _ = ClientMessage::parse(&text);
         for tracker in Tracker::parse_list(&text).unwrap_or_default() {
-            let _ = trackers::check(&tracker);
+            let _ = check_tracker(&tracker);
         }
         said(&text);
     }
