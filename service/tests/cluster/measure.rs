@@ -29,6 +29,7 @@ use std::time::Instant;
 use symbl_testkit::postgres::processor_time;
 use tokio::task::block_in_place;
 use tokio::time::sleep;
+use voice::Away;
 
 /// Speakers that start at the same time.
 const AT_ONCE: usize = 8;
@@ -47,11 +48,12 @@ struct Load {
 /// What came of it.
 struct Outcome {
     faults: Vec<String>,
-    kills: usize,
+    /// When a node was killed.
+    kills: Vec<Instant>,
     finals: usize,
     took: Duration,
-    /// How long each interruption has lasted.
-    away: Vec<Duration>,
+    /// The interruptions of all speakers.
+    away: Vec<Away>,
     /// Milliseconds from the end of an utterance to its final.
     delays: Vec<u64>,
     /// Processor time of the nodes, the database and this process.
@@ -154,20 +156,20 @@ impl Load {
         let before_all = sum(&nodes);
         let mut of_killed = Duration::ZERO;
         let apart = self.pace / u32::try_from(self.streams).expect("few");
-        let mut kills = 0;
+        let mut kills: Vec<Instant> = Vec::new();
         let kill = OptionFuture::from(self.kill.map(|every| {
             let (nodes, kills, of_killed) = (&mut nodes, &mut kills, &mut of_killed);
             let (start, places) = (&start, &places);
             async move {
                 loop {
                     sleep(every).await;
-                    let victim = *kills % nodes.len();
+                    let victim = kills.len() % nodes.len();
                     *of_killed += node_time(&nodes[victim]);
+                    kills.push(Instant::now());
                     signal(&nodes[victim], Signal::SIGKILL);
                     nodes[victim] = block_in_place(start);
                     places.set(nodes.iter().map(Place::address));
-                    *kills += 1;
-                    eprintln!("kill {kills}, load average {}", load_average());
+                    eprintln!("kill {}, load average {}", kills.len(), load_average());
                 }
             }
         }));
@@ -196,7 +198,6 @@ impl Load {
         let all: Vec<_> = nodes.iter().chain(&quiet).map(Place::address).collect();
         let ears: Vec<&Ear> = ears.iter().collect();
         faults.extend(ledger.faults(&all, &ears, database).await);
-        away.sort_unstable();
         delays.sort_unstable();
         Outcome {
             faults,
@@ -218,7 +219,7 @@ impl Outcome {
             "{} streams, {} nodes, {} kills, {} words, {} faults; load average {}",
             load.streams,
             load.nodes,
-            self.kills,
+            self.kills.len(),
             2 * finals,
             self.faults.len(),
             load_average(),
@@ -243,13 +244,33 @@ impl Outcome {
             load.streams as f64 * seconds / nodes,
             database * 1e6 / *finals as f64
         );
-        if let [Some(half), Some(most), Some(all)] = [50, 95, 100].map(|p| part(&self.away, p)) {
-            println!(
-                "{} interruptions: back after p50 {half:.1?}, p95 {most:.1?}, at most {all:.1?}",
-                self.away.len()
-            );
+        println!("{}", back_after(&self.away));
+        for (n, kill) in self.kills.iter().enumerate() {
+            let next = self.kills.get(n + 1);
+            let is_of_it =
+                |away: &&Away| away.since >= *kill && next.is_none_or(|next| away.since < *next);
+            let of_it: Vec<Away> = self.away.iter().filter(is_of_it).copied().collect();
+            let is_late = |away: &&Away| next.is_some_and(|next| away.since + away.lasted >= *next);
+            let late = of_it.iter().filter(is_late).count();
+            let all = match late {
+                0 => "all before the next kill".to_owned(),
+                _ => format!("{late} of them after the next kill"),
+            };
+            println!("kill {}: {}, {all}", n + 1, back_after(&of_it));
         }
     }
+}
+
+/// Returns how soon speakers were back.
+fn back_after(away: &[Away]) -> String {
+    let mut all: Vec<Duration> = away.iter().map(|away| away.lasted).collect();
+    all.sort_unstable();
+    let [half, most, last] =
+        [50, 95, 100].map(|percent| part(&all, percent).unwrap_or_default().as_secs_f64());
+    format!(
+        "{} interruptions, back after p50 {half:.2} s, p95 {most:.2} s, at most {last:.2} s",
+        all.len()
+    )
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -268,7 +289,7 @@ async fn thirty_speakers_on_three_nodes_are_heard_once_everywhere() {
     let start = || in_cluster(&url);
     let outcome = load.run(start, Some((postgres, &url))).await;
     outcome.print(&load);
-    assert_eq!(outcome.away, Vec::<Duration>::new(), "no socket is lost");
+    assert_eq!(outcome.away.len(), 0, "no socket is lost");
     assert_eq!(outcome.faults, Vec::<String>::new());
 }
 

@@ -46,7 +46,7 @@ async fn ends_one_after_the_other(with: Signal) {
     for voice in &mut voices {
         let heard = voice.end().await;
         assert_eq!(heard.words, voice.plan.words(), "what a speaker was told");
-        away.extend(heard.away);
+        away.extend(heard.away.iter().map(|away| away.lasted));
     }
     away.sort();
     println!(

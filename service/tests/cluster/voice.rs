@@ -5,6 +5,7 @@
 
 use super::*;
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Instant;
@@ -35,7 +36,7 @@ const LONGEST_START: Duration = Duration::from_secs(10);
 /// How long a speaker may try to be heard as a whole, on a busy machine.
 const LONGEST: Duration = Duration::from_secs(240);
 
-/// The nodes that live, which speakers dial in turn.
+/// The nodes that speakers dial.
 #[derive(Clone, Default)]
 pub struct Places(Arc<Mutex<Vec<SocketAddr>>>);
 
@@ -53,6 +54,27 @@ impl Places {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.get(n.checked_rem(all.len())?).copied()
     }
+
+    fn len(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}
+
+/// Returns how many nodes after the one that it was on a speaker dials next. All others are as
+/// likely, as behind a balancer: if all speakers of a dead node dialled the same one, that one
+/// would do all the work of the others.
+fn step(name: &str, attempt: u64, nodes: usize) -> usize {
+    let mut hasher = DefaultHasher::new();
+    (name, attempt).hash(&mut hasher);
+    let others = nodes.saturating_sub(1).max(1) as u64;
+    1 + usize::try_from(hasher.finish() % others).expect("few")
+}
+
+/// A time without a socket.
+#[derive(Clone, Copy, Debug)]
+pub struct Away {
+    pub since: Instant,
+    pub lasted: Duration,
 }
 
 /// What a speaker is to say.
@@ -105,8 +127,8 @@ pub struct Heard {
     pub closes: Vec<Option<u16>>,
     /// How often it was told that its words cannot be stored.
     pub failures: usize,
-    /// How long each of those interruptions has lasted.
-    pub away: Vec<Duration>,
+    /// Those interruptions, each from the loss of a socket to the start on the next one.
+    pub away: Vec<Away>,
     /// Milliseconds from the moment an utterance was sent up to its pause to its final, of
     /// those that were sent once.
     pub delays: Vec<u64>,
@@ -233,9 +255,14 @@ impl Speaker {
                     return begun;
                 }
             }
-            self.turn += 1;
+            self.move_on();
             sleep(PAUSE).await;
         }
+    }
+
+    /// Turns to another node.
+    fn move_on(&mut self) {
+        self.turn += step(&self.plan.name, self.attempt, self.places.len());
     }
 
     async fn begin(&self, place: SocketAddr) -> Option<Begun> {
@@ -278,13 +305,14 @@ impl Speaker {
             if self.finals == self.plan.utterances {
                 break;
             }
-            let lost = Instant::now();
+            let since = Instant::now();
             self.note(|heard| heard.closes.push(code));
             drop(client);
-            self.turn += 1;
+            self.move_on();
             let begun = self.dial().await;
             (client, from) = (begun.client, begun.from);
-            self.note(|heard| heard.away.push(lost.elapsed()));
+            let lasted = since.elapsed();
+            self.note(|heard| heard.away.push(Away { since, lasted }));
         }
         // The end of the conversation is not waited for: others may speak.
         let stop = json!({"type": "stop_request"}).to_string();
