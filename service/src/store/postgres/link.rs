@@ -220,7 +220,8 @@ impl Link {
         self.client.is_closed()
     }
 
-    async fn prepared(&mut self, sql: &str) -> Result<Statement, tokio_postgres::Error> {
+    /// Returns a statement that is prepared once for this connection.
+    pub(super) async fn prepared(&mut self, sql: &str) -> Result<Statement, tokio_postgres::Error> {
         if let Some(known) = self.statements.get(sql) {
             return Ok(known.clone());
         }
@@ -245,6 +246,16 @@ impl Link {
     ) -> Result<Vec<Row>, tokio_postgres::Error> {
         let statement = self.prepared(sql).await?;
         self.client.query(&statement, with).await
+    }
+
+    /// Runs a prepared statement. Statements that are polled together are sent together, and the
+    /// server runs them one after the other, each as a transaction of its own.
+    pub(super) async fn run_prepared(
+        &self,
+        statement: &Statement,
+        with: Parameters<'_>,
+    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        self.client.query(statement, with).await
     }
 
     /// Returns the rows of a statement.
@@ -282,9 +293,18 @@ impl Link {
         sql: &str,
         with: Parameters<'_>,
     ) -> Result<u64, StoreError> {
-        let statement = self.prepared(sql).await.map_err(refused)?;
-        let changed = self.client.execute(&statement, with).await;
-        changed.map_err(refused)
+        self.change(sql, with).await.map_err(refused)
+    }
+
+    /// Runs a statement and returns how many rows it has changed, with the error as the driver
+    /// has it.
+    pub(super) async fn change(
+        &mut self,
+        sql: &str,
+        with: Parameters<'_>,
+    ) -> Result<u64, tokio_postgres::Error> {
+        let statement = self.prepared(sql).await?;
+        self.client.execute(&statement, with).await
     }
 
     /// Begins to take rows, in the text form of `COPY`.
@@ -307,6 +327,8 @@ pub(super) enum Trouble {
     Early,
     /// It cannot be told whether the statement took effect, or it may succeed if repeated.
     Again,
+    /// The database has undone it for the sake of others, and may take it next time.
+    Undone,
     /// The statement itself is refused.
     Refused,
 }
@@ -322,13 +344,15 @@ pub(super) fn trouble(error: &tokio_postgres::Error) -> Trouble {
         "SYCMP" => return Trouble::Early,
         _ => {}
     }
-    let again = [
+    let undone = [
         SqlState::T_R_DEADLOCK_DETECTED,
         SqlState::T_R_SERIALIZATION_FAILURE,
-        SqlState::READ_ONLY_SQL_TRANSACTION,
         SqlState::QUERY_CANCELED,
-        SqlState::DISK_FULL,
     ];
+    if undone.contains(code) {
+        return Trouble::Undone;
+    }
+    let again = [SqlState::READ_ONLY_SQL_TRANSACTION, SqlState::DISK_FULL];
     // Classes: connection, operator's intervention, resources, system.
     let classes = ["08", "57", "53", "58"];
     let of_class = classes.iter().any(|class| code.code().starts_with(class));
@@ -353,6 +377,7 @@ pub(super) fn said(error: &tokio_postgres::Error) -> String {
 pub(super) fn refused(error: tokio_postgres::Error) -> StoreError {
     match trouble(&error) {
         Trouble::Again => StoreError::Cluster(format!("the database is away: {}", said(&error))),
+        Trouble::Undone => StoreError::Cluster(format!("the database is busy: {}", said(&error))),
         Trouble::Fenced | Trouble::Early | Trouble::Refused => {
             StoreError::Database(said(&error).into())
         }

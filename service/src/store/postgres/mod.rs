@@ -26,6 +26,7 @@ mod groups;
 mod hooks;
 mod jobs;
 mod labels;
+mod line;
 mod link;
 mod listing;
 mod log;

@@ -3,12 +3,14 @@
 //! The task that writes.
 //!
 //! It takes what waits as one batch, sorted by conversation, and gives it to the database
-//! as one statement. If the database is away, the batch waits and is repeated: a record may
+//! as one statement. Joins are a statement each, of which it sends several at once
+//! ([`super::line`]). If the database is away, the batch waits and is repeated: a record may
 //! be written again, because the database knows what it has of it. Nothing is told before
 //! the commit.
 
 use super::fill;
 use super::form::{asked, conversation_of, outcome};
+use super::line::{Part, parts};
 use super::link::{Address, Link, Trouble, gone, said, trouble};
 use crate::clock::now;
 use crate::conversation::bus::Bus;
@@ -17,6 +19,7 @@ use crate::conversation::registry::Memory;
 use crate::metrics::{ClusterCounts, Counts};
 use crate::store::StoreError;
 use crate::store::sqlite::record::{Outcome, Record};
+use futures_util::future::join_all;
 use serde_json::Value;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -36,6 +39,9 @@ pub(super) const LONGEST_OUTAGE: Duration = Duration::from_secs(45);
 
 /// Time between two attempts at a database that is away.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// Why a node that was declared gone stores nothing more.
+const FENCED: &str = "this node was not heard of for too long";
 
 /// Takes the result of a job.
 pub(super) type Tell<T> = Box<dyn FnOnce(Result<T, StoreError>) + Send>;
@@ -93,12 +99,26 @@ pub(super) struct Writer {
     pub(super) bus: Arc<dyn Bus>,
 }
 
-/// Why a batch was not written.
+/// Why a batch was not written: see [`Trouble`].
+#[derive(Debug, Clone)]
 enum Failure {
     Again(String),
+    Undone(String),
     Early,
     Fenced,
     Refused(String),
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Again(reason) | Self::Undone(reason) | Self::Refused(reason) => {
+                f.write_str(reason)
+            }
+            Self::Early => f.write_str("other nodes still compare their logs"),
+            Self::Fenced => f.write_str(FENCED),
+        }
+    }
 }
 
 impl Writer {
@@ -115,95 +135,107 @@ impl Writer {
                 let Ok(job) = waiting.try_recv() else { break };
                 batch.push(job);
             }
-            // A join is alone, because its conversation is not known yet.
-            let is_join = |job: &Job| matches!(job.ask, Ask::Join(_));
-            let mut rest = batch.into_iter().peekable();
-            while rest.peek().is_some() {
-                let mut part: Vec<Job> = Vec::new();
-                while let Some(job) = rest.next_if(|job| part.is_empty() || !is_join(job)) {
-                    let alone = is_join(&job);
-                    part.push(job);
-                    if alone {
-                        break;
-                    }
+            for part in parts(batch) {
+                let Part { together, joins } = part;
+                if !together.is_empty() {
+                    self.write_all(vec![together]).await;
+                    self.beat_in_time().await;
                 }
-                // Two nodes that lock conversations in different orders would wait for
-                // each other.
-                part.sort_by_key(|job| match &job.ask {
-                    Ask::Record(record) | Ask::End(record) => conversation_of(record),
-                    Ask::Change(conversation, _) => *conversation,
-                    // It sees what was written before it was asked.
-                    Ask::Join(_) | Ask::Look(_) => i64::MAX,
-                });
-                self.write_all(part).await;
-                self.beat_in_time().await;
+                if !joins.is_empty() {
+                    let each = joins.into_iter().map(|join| vec![join]);
+                    self.write_all(each.collect()).await;
+                    self.beat_in_time().await;
+                }
             }
             self.beat_in_time().await;
         }
         self.leave().await;
     }
 
-    /// Writes a batch, however often that takes, and answers its jobs.
-    async fn write_all(&mut self, mut batch: Vec<Job>) {
-        loop {
-            let failure = match self.write(&batch).await {
-                Ok(answers) => {
-                    self.note(None);
-                    let answers = answers.into_iter().map(Some).chain(std::iter::repeat(None));
-                    for (job, answer) in batch.into_iter().zip(answers) {
-                        self.finish(job, answer);
+    /// Writes batches, however often that takes, and answers their jobs. The batches are sent at
+    /// once, and no job of one may depend on those of another: one may be written again when
+    /// the next ones are written already.
+    async fn write_all(&mut self, mut batches: Vec<Vec<Job>>) {
+        while !batches.is_empty() {
+            let written = self.write(&batches).await;
+            let (mut left, mut is_fenced, mut is_lost) = (Vec::new(), false, false);
+            for (batch, written) in batches.into_iter().zip(written) {
+                match written {
+                    Ok(answers) => {
+                        self.note(None);
+                        let answers = answers.into_iter().map(Some);
+                        let answers = answers.chain(std::iter::repeat(None));
+                        for (job, answer) in batch.into_iter().zip(answers) {
+                            self.finish(job, answer);
+                        }
                     }
-                    return;
-                }
-                Err(failure) => failure,
-            };
-            match failure {
-                Failure::Refused(reason) if batch.len() > 1 => {
-                    tracing::debug!(reason, "a batch is written one by one");
-                    for job in batch {
-                        Box::pin(self.write_all(vec![job])).await;
-                        self.beat_in_time().await;
+                    Err(Failure::Refused(reason)) if batch.len() > 1 => {
+                        tracing::debug!(reason, "a batch is written one by one");
+                        for job in batch {
+                            Box::pin(self.write_all(vec![vec![job]])).await;
+                            self.beat_in_time().await;
+                        }
                     }
-                    return;
-                }
-                Failure::Refused(reason) => return self.fail(batch, &reason),
-                Failure::Fenced => {
-                    let reason = "this node was not heard of for too long";
-                    tracing::error!("{reason}; what was said on it meanwhile is not stored");
-                    self.fail(batch, reason);
-                    return self.enter_anew().await;
-                }
-                // Nothing was written, and the other nodes need a moment.
-                Failure::Early => sleep(PAUSE).await,
-                Failure::Again(reason) => {
-                    self.note(Some(&reason));
-                    let is_late = |job: &Job| job.since.elapsed() >= LONGEST_OUTAGE;
-                    let (late, rest): (Vec<Job>, Vec<Job>) = batch.into_iter().partition(is_late);
-                    self.fail(late, &reason);
-                    batch = rest;
-                    if batch.is_empty() {
-                        return;
+                    Err(Failure::Refused(reason)) => self.fail(batch, &reason),
+                    Err(Failure::Fenced) => {
+                        self.fail(batch, FENCED);
+                        is_fenced = true;
                     }
-                    batch.iter_mut().for_each(|job| job.again = true);
-                    sleep(PAUSE).await;
+                    // Nothing was written, and the other nodes need a moment.
+                    Err(Failure::Early) => left.push(batch),
+                    // Others go on, and the database is not away.
+                    Err(Failure::Undone(reason)) => left.push(self.in_time(batch, &reason)),
+                    Err(Failure::Again(reason)) => {
+                        self.note(Some(&reason));
+                        is_lost = true;
+                        let mut batch = self.in_time(batch, &reason);
+                        batch.iter_mut().for_each(|job| job.again = true);
+                        left.push(batch);
+                    }
+                }
+            }
+            if is_lost {
+                // The next attempt has a new connection, which may lead to another host.
+                self.link = None;
+            }
+            if is_fenced {
+                tracing::error!("{FENCED}; what was said on it meanwhile is not stored");
+                // What is left was asked by the node that is gone.
+                left.into_iter().for_each(|batch| self.fail(batch, FENCED));
+                return self.enter_anew().await;
+            }
+            left.retain(|batch| !batch.is_empty());
+            batches = left;
+            if !batches.is_empty() {
+                sleep(PAUSE).await;
+                if !is_lost {
+                    self.beat_in_time().await;
                 }
             }
         }
     }
 
-    /// Gives a batch to the database as one statement.
-    async fn write(&mut self, batch: &[Job]) -> Result<Vec<Value>, Failure> {
+    /// Fails the jobs of a batch that have waited for too long, and returns the others.
+    fn in_time(&self, batch: Vec<Job>, reason: &str) -> Vec<Job> {
+        let is_late = |job: &Job| job.since.elapsed() >= LONGEST_OUTAGE;
+        let (late, rest): (Vec<Job>, Vec<Job>) = batch.into_iter().partition(is_late);
+        self.fail(late, reason);
+        rest
+    }
+
+    /// Gives each batch to the database as one statement, without waiting for the answers in
+    /// between. Returns what became of each.
+    async fn write(&mut self, batches: &[Vec<Job>]) -> Vec<Result<Vec<Value>, Failure>> {
+        let written = self.try_to_write(batches).await;
+        written.unwrap_or_else(|failure| vec![Err(failure); batches.len()])
+    }
+
+    async fn try_to_write(
+        &mut self,
+        batches: &[Vec<Job>],
+    ) -> Result<Vec<Result<Vec<Value>, Failure>>, Failure> {
         let at = now();
-        let records = batch.iter().map(|job| match &job.ask {
-            Ask::Record(record) => asked(record, at, job.again),
-            Ask::End(record) => {
-                let mut asked = asked(record, at, job.again);
-                asked["asks"] = true.into();
-                asked
-            }
-            Ask::Join(asked) | Ask::Change(_, asked) | Ask::Look(asked) => asked.clone(),
-        });
-        let records = Value::Array(records.collect()).to_string();
+        let texts: Vec<String> = batches.iter().map(|batch| text_of(batch, at)).collect();
         let node = self.node();
         match self.settle().await {
             Ok(true) => {}
@@ -214,28 +246,19 @@ impl Writer {
             Ok(link) => link,
             Err(error) => return Err(Failure::Again(error.to_string())),
         };
-        // The statement waits for rows that others have locked, and for the disk.
         let sql = "SELECT symbl_write_1($1, $2::text::jsonb)::text";
-        let written = timeout(LONGEST_OUTAGE, link.run(sql, &[&node, &records])).await;
-        let failure = match written {
-            Ok(Ok(rows)) => {
-                let answers = rows
-                    .first()
-                    .and_then(|row| row.try_get::<_, String>(0).ok());
-                let answers = answers.and_then(|text| serde_json::from_str(&text).ok());
-                return answers.ok_or_else(|| Failure::Refused("no answer".to_owned()));
-            }
-            Ok(Err(error)) => match trouble(&error) {
-                Trouble::Fenced => return Err(Failure::Fenced),
-                Trouble::Early => return Err(Failure::Early),
-                Trouble::Refused => return Err(Failure::Refused(said(&error))),
-                Trouble::Again => Failure::Again(said(&error)),
-            },
-            Err(_) => Failure::Again("it takes too long".to_owned()),
-        };
-        // The next attempt has a new connection, which may lead to another host.
-        self.link = None;
-        Err(failure)
+        let statement = in_time(link.prepared(sql)).await?;
+        let (link, node, statement) = (&*link, &node, &statement);
+        // A statement waits for rows that others have locked, and for the disk.
+        let runs = texts.iter().map(async |records| {
+            let rows = in_time(link.run_prepared(statement, &[node, records])).await?;
+            let answers = rows
+                .first()
+                .and_then(|row| row.try_get::<_, String>(0).ok());
+            let answers = answers.and_then(|text| serde_json::from_str(&text).ok());
+            answers.ok_or_else(|| Failure::Refused("no answer".to_owned()))
+        });
+        Ok(join_all(runs).await)
     }
 
     fn finish(&mut self, job: Job, answer: Option<Value>) {
@@ -291,22 +314,20 @@ impl Writer {
         let node = self.node();
         let sql = "UPDATE node SET beats = symbl_now_1() WHERE id = $1 AND NOT gone";
         let beaten = match self.connected().await {
-            Ok(link) => timeout(LONGEST_OUTAGE, link.execute(sql, &[&node])).await,
+            Ok(link) => in_time(link.change(sql, &[&node])).await,
             Err(error) => return self.note(Some(&error.to_string())),
         };
         match beaten {
-            Ok(Ok(0)) => {
+            Ok(0) => {
                 tracing::error!("this node was not heard of for too long, and begins anew");
                 self.enter_anew().await;
             }
-            Ok(Ok(_)) => self.note(None),
-            Ok(Err(error)) => {
+            Ok(_) => self.note(None),
+            // The next beat is soon.
+            Err(Failure::Undone(reason)) => tracing::debug!(reason, "a beat is left out"),
+            Err(failure) => {
                 self.link = None;
-                self.note(Some(&error.to_string()));
-            }
-            Err(_) => {
-                self.link = None;
-                self.note(Some("it takes too long"));
+                self.note(Some(&failure.to_string()));
             }
         }
     }
@@ -404,6 +425,36 @@ impl Writer {
             _ => {}
         }
     }
+}
+
+/// Waits for the answer to a statement, as long as a record may wait.
+async fn in_time<T>(
+    answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, Failure> {
+    let Ok(answer) = timeout(LONGEST_OUTAGE, answer).await else {
+        return Err(Failure::Again("it takes too long".to_owned()));
+    };
+    answer.map_err(|error| match trouble(&error) {
+        Trouble::Fenced => Failure::Fenced,
+        Trouble::Early => Failure::Early,
+        Trouble::Undone => Failure::Undone(said(&error)),
+        Trouble::Refused => Failure::Refused(said(&error)),
+        Trouble::Again => Failure::Again(said(&error)),
+    })
+}
+
+/// Returns a batch as the parameter of the statement that writes it.
+fn text_of(batch: &[Job], at: i64) -> String {
+    let records = batch.iter().map(|job| match &job.ask {
+        Ask::Record(record) => asked(record, at, job.again),
+        Ask::End(record) => {
+            let mut asked = asked(record, at, job.again);
+            asked["asks"] = true.into();
+            asked
+        }
+        Ask::Join(asked) | Ask::Change(_, asked) | Ask::Look(asked) => asked.clone(),
+    });
+    Value::Array(records.collect()).to_string()
 }
 
 /// Returns what became of a final, as it is counted.
