@@ -26,7 +26,9 @@ pub(super) const LEASE: i64 = 5_000_000_000;
 pub(super) const OPEN: &str = "SELECT id, account, connection, zero, head, keep,
     coalesce(ends, (SELECT max(n.beats) FROM seat s JOIN node n ON n.id = s.node
         WHERE s.conversation = c.id) + keep * 1000000000, symbl_now_1() + keep * 1000000000),
-    (SELECT max(stored) FROM message WHERE conversation = c.id), session, created
+    (SELECT max(stored) FROM message WHERE conversation = c.id), session, created,
+    (SELECT json_agg(json_build_array(m.id, m.user_id, m.name) ORDER BY m.id)::text
+        FROM member m WHERE m.conversation = c.id)
     FROM conversation c WHERE ended IS NULL";
 
 impl Store {
@@ -80,38 +82,35 @@ pub(super) fn text_or_none(row: &Row, column: usize) -> Result<Option<String>, S
     Ok(stored.map(take))
 }
 
-/// Reads conversations that are not over, by rows of [`OPEN`].
-pub(super) async fn open(
-    link: &mut Link,
-    rows: Vec<Row>,
-) -> Result<Vec<OpenConversation>, StoreError> {
-    let mut all = Vec::with_capacity(rows.len());
-    for row in rows {
-        let id: i64 = get(&row, 0)?;
-        let sql = "SELECT id, user_id, name FROM member WHERE conversation = $1 ORDER BY id";
-        let members = link.query(sql, &[&id]).await?;
-        let members = members.iter().map(|row| {
-            Ok(speaker(Speaker {
-                id: get(row, 0)?,
-                user_id: get(row, 1)?,
-                name: get(row, 2)?,
-            }))
-        });
-        all.push(OpenConversation {
-            id,
-            account: text(&row, 1)?,
-            connection_id: text(&row, 2)?,
-            zero: get(&row, 3)?,
-            head: from_sql(get(&row, 4)?),
-            keep: get(&row, 5)?,
-            ends: get(&row, 6)?,
-            latest: get(&row, 7)?,
-            session: text(&row, 8)?,
-            opened: get(&row, 9)?,
-            members: members.collect::<Result<_, StoreError>>()?,
-        });
-    }
-    Ok(all)
+/// Returns the conversations of rows of [`OPEN`].
+pub(super) fn open(rows: &[Row]) -> Result<Vec<OpenConversation>, StoreError> {
+    let rows = rows.iter().map(|row| {
+        Ok(OpenConversation {
+            id: get(row, 0)?,
+            account: text(row, 1)?,
+            connection_id: text(row, 2)?,
+            zero: get(row, 3)?,
+            head: from_sql(get(row, 4)?),
+            keep: get(row, 5)?,
+            ends: get(row, 6)?,
+            latest: get(row, 7)?,
+            session: text(row, 8)?,
+            opened: get(row, 9)?,
+            members: members(get(row, 10)?)?,
+        })
+    });
+    rows.collect()
+}
+
+/// Returns the speakers of a conversation that has these, as JSON.
+fn members(json: Option<&str>) -> Result<Vec<Speaker>, StoreError> {
+    let json = json.unwrap_or("[]");
+    let members: Vec<(String, Option<String>, Option<String>)> = serde_json::from_str(json)
+        .map_err(|error| StoreError::Commit(format!("the speakers cannot be read: {error}")))?;
+    let members = members
+        .into_iter()
+        .map(|(id, user_id, name)| speaker(Speaker { id, user_id, name }));
+    Ok(members.collect())
 }
 
 /// Declares nodes gone that have no connection, as after the end of their process. A node calls
@@ -277,7 +276,7 @@ impl Log for Store {
                 link.query(sql, &[&node, &conversation, &ends]).await?;
                 let sql = format!("{OPEN} AND id = $1");
                 let rows = link.query(&sql, &[&conversation]).await?;
-                Ok(open(link, rows).await?.pop())
+                Ok(open(&rows)?.pop())
             })
         });
         Ok(open?)
@@ -293,7 +292,7 @@ impl Log for Store {
                 let as_of = time(link).await?;
                 sweep(link, &node, as_of).await?;
                 let rows = link.query(&format!("{OPEN} ORDER BY created"), &[]).await?;
-                open(link, rows).await
+                open(&rows)
             })
         })?;
         let latest = open.iter().filter_map(|open| open.latest).max();

@@ -196,7 +196,7 @@ impl Store {
             Box::pin(async move {
                 let sql = format!("{OPEN} AND id = $1");
                 let rows = link.query(&sql, &[&conversation]).await?;
-                Ok(open(link, rows).await?.pop())
+                Ok(open(&rows)?.pop())
             })
         })
     }
