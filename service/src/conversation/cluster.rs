@@ -176,10 +176,11 @@ impl Hub {
             }
         });
         let has_seat = seat.is_some();
-        let wanted = Wanted {
+        let mut wanted = Wanted {
             account: key.account.clone(),
             connection_id: key.connection_id.clone(),
             new,
+            here: here.as_ref().map(|here| here.number),
         };
         // Before the question: if the node is declared gone later, its seat is lost.
         let times_gone = self.log.registry().map_or(0, Registry::times_gone);
@@ -191,13 +192,19 @@ impl Hub {
                 returns: false,
             }
         });
-        let log = Arc::clone(&self.log);
-        let join = move || match log.registry() {
-            Some(registry) => registry.join(wanted),
-            None => Ok(Joined::None),
+        let joined = loop {
+            let Some(registry) = self.log.registry() else {
+                break Joined::None;
+            };
+            match (registry.join(wanted.clone()).await?, wanted.here.take()) {
+                (Joined::Here, Some(here)) if self.stays(key, here, times_gone) => return Ok(true),
+                // It has gone from here meanwhile, and has to be read.
+                (Joined::Here, _) => {}
+                (joined, _) => break joined,
+            }
         };
-        match self.workers.run(join).await?? {
-            Joined::None => {}
+        match joined {
+            Joined::None | Joined::Here => {}
             Joined::Closing => return Ok(false),
             Joined::New => {
                 let clock = ConversationClock::begin(self.wall.now());
@@ -216,6 +223,20 @@ impl Hub {
         if let Some(replaced) = replaced {
             self.retire(&replaced);
         }
+    }
+
+    /// Notes that this node has a seat in a conversation that it knows. Returns `false` if it
+    /// does not know it any more.
+    fn stays(&self, key: &ConversationKey, number: i64, times_gone: u64) -> bool {
+        let here = self.find(key).filter(|here| here.number == number);
+        let Some(here) = here else { return false };
+        let mut state = here.state();
+        if !state.is_over {
+            state.seat = Some(times_gone);
+            state.is_ending = false;
+            state.ends = None;
+        }
+        !state.is_over
     }
 
     /// Takes up a conversation that goes on.

@@ -97,12 +97,7 @@ impl Hub {
             None => log.still_open()?,
             Some(_) => Vec::new(),
         };
-        let quota = Quota::new(
-            limits.account_streams,
-            Arc::clone(&log),
-            Arc::clone(&workers),
-        );
-        let quota = Arc::new(quota);
+        let quota = Arc::new(Quota::new(limits.account_streams, Arc::clone(&log)));
         let hub = Arc::new(Self {
             conversations: Mutex::default(),
             trackers,

@@ -10,7 +10,6 @@
 #![cfg_attr(not(feature = "cluster"), allow(dead_code))]
 
 use super::log::{Log, LogError};
-use crate::workers::Workers;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use uuid::Uuid;
@@ -23,7 +22,6 @@ pub(crate) struct Quota {
     /// Those that are taken, where the service is alone.
     taken: Mutex<HashMap<String, usize>>,
     log: Arc<dyn Log>,
-    workers: Arc<Workers>,
 }
 
 /// A socket that asks for a place of its account.
@@ -57,12 +55,11 @@ pub(crate) struct Place {
 }
 
 impl Quota {
-    pub(crate) fn new(most: usize, log: Arc<dyn Log>, workers: Arc<Workers>) -> Self {
+    pub(crate) fn new(most: usize, log: Arc<dyn Log>) -> Self {
         Self {
             most,
             taken: Mutex::default(),
             log,
-            workers,
         }
     }
 
@@ -92,10 +89,7 @@ impl Quota {
             most: self.most,
             returns,
         };
-        let quota = Arc::clone(self);
-        // Where the client does not wait for the answer, the place is given back.
-        let asked = self.workers.run(move || quota.ask(claim)).await;
-        match asked.map_err(LogError::from).and_then(|asked| asked) {
+        match self.ask(claim).await {
             Ok(Some(place)) => Ok(Some(place)),
             Ok(None) => Err(NoPlace::Full),
             Err(error) => {
@@ -105,12 +99,13 @@ impl Quota {
         }
     }
 
-    /// Takes a place in the database. Blocks.
-    fn ask(self: &Arc<Self>, claim: Claim) -> Result<Option<Place>, LogError> {
-        // It is given back unless the database says that it was not taken.
+    /// Takes a place in the database.
+    async fn ask(self: &Arc<Self>, claim: Claim) -> Result<Option<Place>, LogError> {
+        // It is given back unless the database says that it was not taken, and if the client does
+        // not wait for the answer.
         let mut place = self.place(&claim.account, claim.id.clone());
-        let claimed = match self.log.registry() {
-            Some(others) => others.claim(claim)?,
+        let claimed = match self.log.registry().map(|others| others.claim(claim)) {
+            Some(claimed) => claimed.await?,
             None => true,
         };
         if !claimed {
@@ -165,11 +160,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_account_has_so_many_places_and_one_that_returns_gets_one_more() {
-        let workers = Arc::new(Workers::start().expect("threads"));
-        let quota = |most| {
-            let log = Arc::new(MemoryLog::default());
-            Arc::new(Quota::new(most, log, Arc::clone(&workers)))
-        };
+        let quota = |most| Arc::new(Quota::new(most, Arc::new(MemoryLog::default())));
         let two = quota(2);
         let first = two.enter("a", false).await;
         let _second = two.enter("a", false).await;

@@ -13,9 +13,13 @@ use super::bus::Bus;
 use super::entry::Entry;
 use super::log::{Committed, LogError, OpenConversation};
 use super::quota::Claim;
+use futures_util::future::BoxFuture;
 use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
+
+/// An answer of the database. The question is asked whether the answer is waited for or not.
+pub(crate) type Answered<T> = BoxFuture<'static, Result<T, LogError>>;
 
 /// A connection id for which a node looks for a conversation.
 #[derive(Debug, Clone)]
@@ -25,6 +29,9 @@ pub(crate) struct Wanted {
     /// `None` to look only. Else this node gets a seat, so that the conversation does not
     /// end, and where none goes on, this one is that conversation from now on.
     pub(crate) new: Option<New>,
+    /// The conversation that the node knows by this connection id. If it goes on, no more of it
+    /// is read.
+    pub(crate) here: Option<i64>,
 }
 
 /// A conversation that may begin.
@@ -48,6 +55,8 @@ pub(crate) enum Joined {
     /// One goes on, and all its sockets are being closed: it depends on their clients whether it
     /// is over. This node has no seat for it.
     Closing,
+    /// The one that the node knows goes on.
+    Here,
     /// This one goes on.
     Known(Box<Known>),
 }
@@ -107,12 +116,13 @@ pub(crate) trait Memory: fmt::Debug + Send + Sync {
 /// Knows which conversations go on. Calls block, unless they say otherwise.
 pub(crate) trait Registry: fmt::Debug + Send + Sync {
     /// Looks for the conversation of a connection id. It takes effect after all calls
-    /// before it, also after those that do not block.
+    /// before it, also after those that do not block. Does not block, because after the end of a
+    /// node all its speakers join others at once.
     ///
     /// # Errors
     ///
     /// The database does not answer.
-    fn join(&self, wanted: Wanted) -> Result<Joined, LogError>;
+    fn join(&self, wanted: Wanted) -> Answered<Joined>;
 
     /// Returns how far the logs of these conversations are. Those that are deleted are
     /// left out.
@@ -131,12 +141,12 @@ pub(crate) trait Registry: fmt::Debug + Send + Sync {
     fn closes(&self, conversation: i64, longest: Duration);
 
     /// Counts a socket for its account. Returns `false` if the nodes that live have all
-    /// sockets that the account may have.
+    /// sockets that the account may have. Does not block.
     ///
     /// # Errors
     ///
     /// The database does not answer. The socket may be counted.
-    fn claim(&self, claim: Claim) -> Result<bool, LogError>;
+    fn claim(&self, claim: Claim) -> Answered<bool>;
 
     /// Counts a socket no more. Does not block.
     fn free(&self, id: String);

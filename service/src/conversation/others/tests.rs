@@ -12,8 +12,9 @@ use crate::conversation::log::{Committed, Log, LogError};
 use crate::conversation::memory::MemoryLog;
 use crate::conversation::participants::Participants;
 use crate::conversation::quota::Claim;
-use crate::conversation::registry::{Head, Joined, Memory, Wanted};
+use crate::conversation::registry::{Answered, Head, Joined, Memory, Wanted};
 use crate::outbox::{Frame, Outbox};
+use std::future::ready;
 use std::time::Duration;
 
 /// A registry of a cluster in which nothing else happens.
@@ -21,8 +22,8 @@ use std::time::Duration;
 struct Elsewhere(Exchange);
 
 impl Registry for Elsewhere {
-    fn join(&self, _: Wanted) -> Result<Joined, LogError> {
-        Ok(Joined::None)
+    fn join(&self, _: Wanted) -> Answered<Joined> {
+        Box::pin(ready(Ok(Joined::None)))
     }
 
     fn heads(&self, _: Vec<i64>) -> Result<Vec<Head>, LogError> {
@@ -35,8 +36,8 @@ impl Registry for Elsewhere {
 
     fn remember_by(&self, _: Weak<dyn Memory>) {}
 
-    fn claim(&self, _: Claim) -> Result<bool, LogError> {
-        Ok(true)
+    fn claim(&self, _: Claim) -> Answered<bool> {
+        Box::pin(ready(Ok(true)))
     }
 
     fn free(&self, _: String) {}

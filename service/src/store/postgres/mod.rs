@@ -5,7 +5,8 @@
 //! One task writes ([`writer`]), in batches that are one statement each: functions of the
 //! database (`functions.sql`) number entries and check the fences, because only there the
 //! nodes meet. A few connections read ([`readers`]). All I/O is done on one thread of this
-//! store. Calls that are not `async` block, so they must come from threads that may wait.
+//! store. Calls that return no future block, unless they say otherwise, so they must come from
+//! threads that may wait.
 //!
 //! A commit that was answered is durable if the database is set up to be: see
 //! docs/cluster.md.
@@ -25,6 +26,8 @@ mod frozen;
 mod groups;
 mod hooks;
 mod jobs;
+#[cfg(test)]
+mod joining;
 mod labels;
 mod line;
 mod link;
@@ -57,12 +60,14 @@ use crate::store::sqlite::record::{Outcome, Record};
 use link::{Address, Link, gone};
 use readers::{Looking, Readers};
 use serde_json::{Value, json};
+use std::future::Future;
 use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
 use writer::{Ask, Job, LONGEST_OUTAGE, Reply, Tell, Writer};
 
 /// How long the answer to a job may take: longer than the database may be away.
@@ -242,6 +247,32 @@ impl Store {
         }
     }
 
+    /// Asks the database after all earlier writes of this node. It is asked whether the answer
+    /// is waited for or not. `note` is called with the answer in any case.
+    fn answer<N: FnOnce(&Result<Reply, StoreError>) + Send + 'static>(
+        &self,
+        ask: Ask,
+        patience: Duration,
+        note: N,
+    ) -> impl Future<Output = Result<Value, StoreError>> + Send + use<N> {
+        let (done, answer) = oneshot::channel();
+        let tell: Tell<Reply> = Box::new(move |reply| {
+            note(&reply);
+            // The caller may have stopped waiting.
+            drop(done.send(reply));
+        });
+        let sent = self.send(ask, Some(tell));
+        async move {
+            sent?;
+            let answer = tokio::time::timeout(patience, answer).await;
+            let answer = answer.map_err(|_| too_long())?;
+            match answer.map_err(|_| gone())?? {
+                Reply::Answer(answer) => Ok(answer),
+                Reply::Outcome(_) => Err(gone()),
+            }
+        }
+    }
+
     /// Asks the database after all earlier writes of this node, and waits for the answer.
     fn ask(&self, ask: Ask) -> Result<Value, StoreError> {
         let (done, answer) = sync_channel(1);
@@ -302,12 +333,8 @@ impl Store {
 
     /// Waits until all earlier jobs are done, for `patience` at most.
     async fn settle_within(&self, patience: Duration) -> Result<(), StoreError> {
-        let (done, answer) = tokio::sync::oneshot::channel();
-        let tell: Tell<Reply> = Box::new(move |reply| drop(done.send(reply)));
-        self.send(Ask::Look(json!({"k": "alive"})), Some(tell))?;
-        let answer = tokio::time::timeout(patience, answer).await;
-        let answer = answer.map_err(|_| too_long())?;
-        answer.map_err(|_| gone())?.map(drop)
+        let alive = Ask::Look(json!({"k": "alive"}));
+        self.answer(alive, patience, |_| {}).await.map(drop)
     }
 
     /// Checks that this is the URL of a database, without connecting to it.

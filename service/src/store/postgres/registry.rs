@@ -7,17 +7,17 @@ use super::link::{Address, Link};
 use super::log::{LEASE, OPEN, get, open, sweep, time};
 use super::text::put;
 use super::writer::{Ask, Reply, Tell, Writer};
-use super::{Store, StoreError};
+use super::{PATIENCE, Readers, Store, StoreError};
 use crate::clock::{nanos, now};
 use crate::conversation::bus::Bus;
 use crate::conversation::log::{Committed, LogError, OpenConversation};
 use crate::conversation::quota::Claim;
-use crate::conversation::registry::{Head, Joined, Known, Memory, Registry, Wanted};
+use crate::conversation::registry::{Answered, Head, Joined, Known, Memory, Registry, Wanted};
 use crate::metrics::ClusterCounts;
 use crate::store::sqlite::record::{Record, from_sql};
 use serde::Deserialize;
 use serde_json::json;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -77,14 +77,16 @@ struct Answer {
 }
 
 impl Registry for Store {
-    fn join(&self, wanted: Wanted) -> Result<Joined, LogError> {
+    fn join(&self, wanted: Wanted) -> Answered<Joined> {
         let Wanted {
             account,
             connection_id,
             new,
+            here,
         } = wanted;
         if new.is_none() && self.counts.healthy.get() == 0 {
-            return Err(LogError("the database is away".to_owned()));
+            let away = LogError("the database is away".to_owned());
+            return Box::pin(ready(Err(away)));
         }
         let seated = new.is_some();
         let asked = json!({
@@ -98,33 +100,37 @@ impl Registry for Store {
             true => Ask::Join(asked),
             false => Ask::Look(asked),
         };
-        let answer: Answer =
-            serde_json::from_value(self.ask(ask)?).map_err(|error| LogError(error.to_string()))?;
-        match answer.v.as_str() {
-            "known" => {}
-            "new" => return Ok(Joined::New),
-            "closing" => return Ok(Joined::Closing),
-            _ => return Ok(Joined::None),
-        }
-        let found = match answer.begun {
-            true => self.open_one(answer.c)?,
-            false => None,
-        };
-        let open = found.unwrap_or_else(|| OpenConversation {
-            id: answer.c,
-            account,
-            connection_id,
-            session: answer.session,
-            opened: crate::clock::now(),
-            zero: None,
-            head: 0,
-            keep: 0,
-            ends: i64::MAX,
-            latest: None,
-            members: Vec::new(),
-        });
-        let waits = answer.waits;
-        Ok(Joined::Known(Box::new(Known { open, waits })))
+        let (answer, readers) = (self.answer(ask, PATIENCE, |_| {}), self.readers());
+        Box::pin(async move {
+            let answer: Answer = serde_json::from_value(answer.await?)
+                .map_err(|error| LogError(error.to_string()))?;
+            match answer.v.as_str() {
+                "known" if here == Some(answer.c) => return Ok(Joined::Here),
+                "known" => {}
+                "new" => return Ok(Joined::New),
+                "closing" => return Ok(Joined::Closing),
+                _ => return Ok(Joined::None),
+            }
+            let found = match answer.begun {
+                true => open_one(&*readers?, answer.c).await?,
+                false => None,
+            };
+            let open = found.unwrap_or_else(|| OpenConversation {
+                id: answer.c,
+                account,
+                connection_id,
+                session: answer.session,
+                opened: crate::clock::now(),
+                zero: None,
+                head: 0,
+                keep: 0,
+                ends: i64::MAX,
+                latest: None,
+                members: Vec::new(),
+            });
+            let waits = answer.waits;
+            Ok(Joined::Known(Box::new(Known { open, waits })))
+        })
     }
 
     fn heads(&self, conversations: Vec<i64>) -> Result<Vec<Head>, LogError> {
@@ -150,16 +156,19 @@ impl Registry for Store {
         let _ = self.send(Ask::Change(conversation, asked), Some(Box::new(drop)));
     }
 
-    fn claim(&self, claim: Claim) -> Result<bool, LogError> {
+    fn claim(&self, claim: Claim) -> Answered<bool> {
         let left = std::mem::take(&mut *lock(&self.unfreed));
         let asked = json!({
             "k": "claim", "account": put(&claim.account), "id": claim.id,
             "most": claim.most, "returns": claim.returns, "free": left,
         });
-        let answer = self.ask(Ask::Join(asked)).inspect_err(|_| {
-            lock(&self.unfreed).extend(left);
-        })?;
-        Ok(answer["v"] == "counted")
+        let unfreed = Arc::clone(&self.unfreed);
+        let answer = self.answer(Ask::Join(asked), PATIENCE, move |reply| {
+            if reply.is_err() {
+                lock(&unfreed).extend(left);
+            }
+        });
+        Box::pin(async move { Ok(answer.await?["v"] == "counted") })
     }
 
     fn free(&self, id: String) {
@@ -189,17 +198,19 @@ impl Registry for Store {
     }
 }
 
-impl Store {
-    /// Reads a conversation that is not over.
-    fn open_one(&self, conversation: i64) -> Result<Option<OpenConversation>, StoreError> {
-        self.look(move |link| {
-            Box::pin(async move {
-                let sql = format!("{OPEN} AND id = $1");
-                let rows = link.query(&sql, &[&conversation]).await?;
-                Ok(open(&rows)?.pop())
-            })
+/// Reads a conversation that is not over.
+async fn open_one(
+    readers: &Readers,
+    conversation: i64,
+) -> Result<Option<OpenConversation>, StoreError> {
+    let looked = readers.look(move |link| {
+        Box::pin(async move {
+            let sql = format!("{OPEN} AND id = $1");
+            let rows = link.query(&sql, &[&conversation]).await?;
+            Ok(open(&rows)?.pop())
         })
-    }
+    });
+    looked.await
 }
 
 /// Sweeps up after nodes that are gone. Runs until the store ends.
