@@ -44,6 +44,8 @@ pub(super) struct Seat {
     pub(super) anew: bool,
     /// The nodes have decided that it goes on, so no socket of it that is being closed does.
     pub(super) regardless: bool,
+    /// A conversation may begin of which other nodes do not know.
+    pub(super) alone: bool,
 }
 
 /// For what speaker a node asks for a seat.
@@ -66,8 +68,11 @@ impl Hub {
         patience: tokio::time::Instant,
     ) -> Seat {
         let Some(registry) = self.log.registry() else {
-            let regardless = false;
-            return Seat { anew, regardless };
+            return Seat {
+                anew,
+                regardless: false,
+                alone: true,
+            };
         };
         let is_here = |conversation: &Arc<Conversation>| {
             let state = conversation.state();
@@ -77,8 +82,11 @@ impl Hub {
         loop {
             let here = self.find(key);
             if !anew && here.as_ref().is_some_and(is_here) {
-                let regardless = false;
-                return Seat { anew, regardless };
+                return Seat {
+                    anew,
+                    regardless: false,
+                    alone: false,
+                };
             }
             let is_late = tokio::time::Instant::now() >= patience;
             let seating = Seating {
@@ -90,6 +98,7 @@ impl Hub {
                     return Seat {
                         anew: false,
                         regardless: true,
+                        alone: false,
                     };
                 }
                 Ok(false) => match here {
@@ -102,8 +111,11 @@ impl Hub {
                 Err(error) if is_late => {
                     // What is said will not be stored either, and the client is told so.
                     tracing::error!(%error, "other nodes are not asked for a conversation");
-                    let regardless = true;
-                    return Seat { anew, regardless };
+                    return Seat {
+                        anew,
+                        regardless: true,
+                        alone: true,
+                    };
                 }
                 Err(_) => sleep(PAUSE).await,
             }

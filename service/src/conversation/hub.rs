@@ -15,6 +15,7 @@
 //! The teller of a conversation is taken before its state. Every lock but the teller's is
 //! held for a few calls only, and no lock is held across an await.
 
+use super::cluster::Seat;
 use super::entry::{Entry, Speaker};
 use super::form::Recipient;
 use super::log::{Log, LogError, OpenConversation, StartRecord};
@@ -382,32 +383,42 @@ impl Hub {
         loop {
             let seat = self.take_a_seat(key, anew, patience).await;
             anew = seat.anew;
-            let conversation = match self.try_join(key, &outbox, anew, seat.regardless) {
+            let conversation = match self.try_join(key, &outbox, seat) {
                 Ok(slot) => return slot,
                 Err(conversation) => conversation,
             };
-            let closed = conversation.closed.notified();
             // With other nodes, the one that takes a seat waits.
-            if !conversation.state().is_closing() || self.log.registry().is_some() {
+            let waits = |_: &Arc<Conversation>| self.log.registry().is_none();
+            let Some(conversation) = conversation.filter(waits) else {
+                continue;
+            };
+            let closed = conversation.closed.notified();
+            if !conversation.state().is_closing() {
                 continue;
             }
+            let regardless = true;
             if timeout_at(patience, closed).await.is_err()
-                && let Ok(slot) = self.try_join(key, &outbox, anew, true)
+                && let Ok(slot) = self.try_join(key, &outbox, Seat { regardless, ..seat })
             {
                 return slot;
             }
         }
     }
 
-    /// Takes a slot. Without `regardless`, returns the conversation as an error if its
-    /// last sockets are being closed.
+    /// Takes a slot. Returns the conversation as an error if its last sockets are being closed,
+    /// unless the seat says that it goes on `regardless` of that. The error may have none: then
+    /// the conversation in which this node has a seat has ended meanwhile.
     fn try_join(
         self: &Arc<Self>,
         key: &ConversationKey,
         outbox: &Recipient,
-        anew: bool,
-        regardless: bool,
-    ) -> Result<SocketSlot, Arc<Conversation>> {
+        seat: Seat,
+    ) -> Result<SocketSlot, Option<Arc<Conversation>>> {
+        let Seat {
+            anew,
+            regardless,
+            alone,
+        } = seat;
         loop {
             let found = self.find(key);
             if let Some(conversation) = found.as_ref().filter(|_| !anew) {
@@ -416,13 +427,17 @@ impl Hub {
                 let mut state = conversation.state();
                 if state.is_closing() && !regardless {
                     drop((state, teller));
-                    return Err(Arc::clone(conversation));
+                    return Err(Some(Arc::clone(conversation)));
                 }
                 if state.is_live() {
                     let (member, told) = (state.enter(outbox.clone()), teller.told());
                     drop((state, teller));
                     return Ok(self.slot(Arc::clone(conversation), member, told));
                 }
+            }
+            if !alone {
+                // The nodes decide together which conversation is next.
+                return Err(found);
             }
             let clock = ConversationClock::begin(self.wall.now());
             let conversation = self.conversation(key, Participants::new(), clock);

@@ -8,6 +8,13 @@ use crate::metrics::{Counts, Kept, Refused};
 use crate::outbox::Outbox;
 use crate::trackers::MemoryTrackers;
 
+/// The seat of a socket where there are no other nodes.
+const ALONE: Seat = Seat {
+    anew: false,
+    regardless: false,
+    alone: true,
+};
+
 fn hub() -> Arc<Hub> {
     hub_with(&Limits::default())
 }
@@ -170,7 +177,7 @@ async fn a_wait_for_one_conversation_delays_no_other_conversation() {
     spawn(Box::new(|hub| assert!(hub.is_live(&key("held")))));
     spawn(Box::new(|hub| drop(hub.listenable(&key("held")))));
     spawn(Box::new(|hub| {
-        let joined = hub.try_join(&key("held"), &Outbox::new(8).0.into(), false, false);
+        let joined = hub.try_join(&key("held"), &Outbox::new(8).0.into(), ALONE);
         drop(joined);
     }));
     let waited = told.recv_timeout(Duration::from_millis(200));
@@ -180,8 +187,8 @@ async fn a_wait_for_one_conversation_delays_no_other_conversation() {
         assert!(hub.is_live(&key("other")) && !hub.is_live(&key("none")));
         let conversation = hub.listenable(&key("other")).expect("a conversation");
         drop(conversation.listen_now(&Outbox::new(8).0.into(), String::new()));
-        drop(hub.try_join(&key("other"), &Outbox::new(8).0.into(), false, false));
-        drop(hub.try_join(&key("new"), &Outbox::new(8).0.into(), false, false));
+        drop(hub.try_join(&key("other"), &Outbox::new(8).0.into(), ALONE));
+        drop(hub.try_join(&key("new"), &Outbox::new(8).0.into(), ALONE));
         let number = other.parse().expect("a number");
         hub.attributed("", number, &[], &[]);
     }));
@@ -331,4 +338,26 @@ async fn after_a_restart_those_have_left_who_do_not_come_back_in_time() {
     let mut left = gone(&conversation);
     left.sort();
     assert_eq!(left, ["bob", "eve"], "and ada has not");
+}
+
+#[tokio::test]
+async fn a_conversation_that_has_ended_before_its_socket_joins_is_not_begun_beside_the_other_nodes()
+{
+    let hub = hub();
+    let seat = Seat {
+        alone: false,
+        ..ALONE
+    };
+    let recipient = Outbox::new(8).0.into();
+    let joins = || hub.try_join(&key("x"), &recipient, seat);
+    assert!(joins().is_err_and(|ended| ended.is_none()));
+    let (slot, _) = join(&hub, "x").await;
+    let number = slot.conversation.number;
+    let second = joins().expect("it goes on");
+    assert_eq!(second.conversation.number, number);
+    second.leave(Leave::Finished);
+    let conversation = Arc::clone(&slot.conversation);
+    conversation.state().is_over = true;
+    let ended = joins().err().flatten();
+    assert!(ended.is_some_and(|ended| Arc::ptr_eq(&ended, &conversation)));
 }
