@@ -217,15 +217,18 @@ impl Hub {
         rest: impl FnOnce(&Conversation) + Send + 'static,
     ) {
         let conversation = Arc::clone(conversation);
-        if let Ok(number) = coming.try_recv() {
-            if number > 0 {
-                conversation.tell();
-            }
+        let come = coming.try_recv().ok();
+        // This thread may not wait for the log.
+        if come.is_some_and(|number| number == 0 || conversation.tell_known()) {
             return rest(&conversation);
         }
         let workers = Arc::clone(&self.workers);
         tokio::spawn(async move {
-            if coming.await.is_ok_and(|number| number > 0) {
+            let number = match come {
+                Some(number) => number,
+                None => coming.await.unwrap_or(0),
+            };
+            if number > 0 {
                 let telling = Arc::clone(&conversation);
                 if let Err(error) = workers.run(move || telling.tell()).await {
                     let id = &conversation.id;

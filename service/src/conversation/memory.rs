@@ -16,6 +16,8 @@ use symbl_log::fence::{self, Stream};
 pub(crate) struct MemoryLog {
     /// What knows of other nodes, if there are any.
     pub(crate) registry: Option<Box<dyn Registry>>,
+    /// The names of the threads that have read, in order.
+    pub(crate) readers: Mutex<Vec<Option<String>>>,
     logs: Mutex<HashMap<i64, Kept>>,
 }
 
@@ -212,6 +214,8 @@ impl Log for MemoryLog {
         after: u64,
         limit: usize,
     ) -> Result<Vec<Arc<Entry>>, LogError> {
+        let reader = std::thread::current().name().map(str::to_owned);
+        self.readers.lock().expect("a lock").push(reader);
         let logs = self.logs();
         let entries = logs
             .get(&conversation)

@@ -361,3 +361,21 @@ async fn a_conversation_that_has_ended_before_its_socket_joins_is_not_begun_besi
     let ended = joins().err().flatten();
     assert!(ended.is_some_and(|ended| Arc::ptr_eq(&ended, &conversation)));
 }
+
+#[tokio::test]
+async fn a_commit_of_this_node_behind_one_of_others_makes_no_thread_wait_that_serves_sockets() {
+    let log = Arc::new(MemoryLog::default());
+    let hub = hub_with_log(&Limits::default(), WallClock::default(), log.clone());
+    let host = speaks(&hub, "host", Duration::ZERO).await;
+    let _ada = speaks(&hub, "ada", Duration::ZERO).await;
+    let conversation = Arc::clone(&host.conversation);
+    conversation.tell();
+    let told = conversation.told();
+    // Another node appends an entry that this one has not heard of.
+    let here = vec!["host".to_owned()];
+    log.left(conversation.number, here, Box::new(|_| {}));
+    host.leave(Leave::Finished);
+    wait_until("all is told", || conversation.told() == told + 2).await;
+    let readers = log.readers.lock().expect("a lock").clone();
+    assert_eq!(readers, [Some("symbl-worker".to_owned())]);
+}
