@@ -69,3 +69,18 @@ async fn a_closing_on_another_node_is_not_waited_for_too_long_or_without_need() 
     let open = format!("SELECT count(*) FROM seat WHERE conversation = {id} AND closing IS NULL");
     assert_eq!(postgres.ask(&url, &open), "2");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_ends_closes_a_socket_that_still_waits_to_join() {
+    let Some(postgres) = Postgres::shared() else {
+        return;
+    };
+    let url = postgres.database();
+    let long = Duration::from_secs(600);
+    let [a, b] = [patient(&url, long).await, patient(&url, long).await];
+    let (_ada, _) = closing(postgres, &url, &a, "ends").await;
+    let opened = Client::open(&b, "/v1/streaming/ends", &[]).await;
+    let (mut bob, _) = opened.expect("an upgrade");
+    let ((), rest) = in_time(async { tokio::join!(b.shutdown(), bob.rest()) }).await;
+    assert_eq!(rest.last(), Some(&Heard::Closed(Some(1001))), "{rest:?}");
+}

@@ -78,7 +78,18 @@ pub(crate) async fn serve(
         outbox.clone(),
     ));
     let recipient = Recipient::new(outbox.clone(), &SYMBL);
-    let slot = hub.join(&key, recipient.clone(), seams.splits()).await;
+    let slot = tokio::select! {
+        slot = hub.join(&key, recipient.clone(), seams.splits()) => Some(slot),
+        _ = shutdown.wait_for(|stop| *stop) => None,
+    };
+    let Some(slot) = slot else {
+        // The conversation may wait for the database. If this node gets a seat in it meanwhile,
+        // that is free when the node has ended.
+        outbox.close(1001, "service is shutting down");
+        let _ = timeout(limits.close, &mut writer).await;
+        writer.abort();
+        return;
+    };
     drop(joining);
     let conversation = slot.conversation.id.clone();
     Span::current().record("conversation", conversation.as_str());
