@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 #![no_main]
-//! Checks that `symbl-service` never panics, whatever a client or a recogniser's process
-//! sends, and that words, times and places keep their promises.
+//! Checks that the readers and the analysis of `symbl-service` never panic, whatever a client or a
+//! recogniser's process sends, and that words, times and places keep their promises.
 //!
 //! An input is lines. Each is read as a client's message, as a recogniser's line, and as
 //! speech.

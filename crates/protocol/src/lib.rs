@@ -15,7 +15,7 @@
 //! clients of sessions send over Socket.IO, and [`recognizer`] the lines of a recogniser that
 //! is a process.
 //!
-//! This crate is pure data. It must never know a socket, a clock or GStreamer.
+//! This crate must never know a socket, a clock or GStreamer.
 //!
 //! ```
 //! use symbl_protocol::{Encoding, ServerMessage, StartRequest, StreamFormat};

@@ -44,8 +44,8 @@ pub(super) struct Seat {
     pub(super) anew: bool,
     /// The nodes have decided that it goes on, so no socket of it that is being closed does.
     pub(super) regardless: bool,
-    /// A conversation may begin of which other nodes do not know.
-    pub(super) alone: bool,
+    /// A conversation may begin, although other nodes do not know of it.
+    pub(super) may_begin: bool,
 }
 
 /// For what speaker a node asks for a seat.
@@ -71,7 +71,7 @@ impl Hub {
             return Seat {
                 anew,
                 regardless: false,
-                alone: true,
+                may_begin: true,
             };
         };
         let is_here = |conversation: &Arc<Conversation>| {
@@ -85,7 +85,7 @@ impl Hub {
                 return Seat {
                     anew,
                     regardless: false,
-                    alone: false,
+                    may_begin: false,
                 };
             }
             let is_late = tokio::time::Instant::now() >= patience;
@@ -98,7 +98,7 @@ impl Hub {
                     return Seat {
                         anew: false,
                         regardless: true,
-                        alone: false,
+                        may_begin: false,
                     };
                 }
                 Ok(false) => match here {
@@ -114,7 +114,7 @@ impl Hub {
                     return Seat {
                         anew,
                         regardless: true,
-                        alone: true,
+                        may_begin: true,
                     };
                 }
                 Err(_) => sleep(PAUSE).await,
@@ -216,6 +216,9 @@ impl Hub {
             }
         };
         match joined {
+            Joined::None if has_seat => {
+                return Err(LogError("the database gave no seat".to_owned()));
+            }
             Joined::None | Joined::Here => {}
             Joined::Closing => return Ok(false),
             Joined::New => {

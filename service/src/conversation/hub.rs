@@ -35,6 +35,7 @@ use crate::workers::Workers;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout_at;
 
@@ -217,7 +218,12 @@ impl Hub {
         rest: impl FnOnce(&Conversation) + Send + 'static,
     ) {
         let conversation = Arc::clone(conversation);
-        let come = coming.try_recv().ok();
+        let come = match coming.try_recv() {
+            Ok(number) => Some(number),
+            // Nothing was stored.
+            Err(TryRecvError::Closed) => Some(0),
+            Err(TryRecvError::Empty) => None,
+        };
         // This thread may not wait for the log.
         if come.is_some_and(|number| number == 0 || conversation.tell_known()) {
             return rest(&conversation);
@@ -420,7 +426,7 @@ impl Hub {
         let Seat {
             anew,
             regardless,
-            alone,
+            may_begin,
         } = seat;
         loop {
             let found = self.find(key);
@@ -438,7 +444,7 @@ impl Hub {
                     return Ok(self.slot(Arc::clone(conversation), member, told));
                 }
             }
-            if !alone {
+            if !may_begin {
                 // The nodes decide together which conversation is next.
                 return Err(found);
             }

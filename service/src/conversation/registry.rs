@@ -18,8 +18,8 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-/// An answer of the database. The question is asked whether the answer is waited for or not.
-pub(crate) type Answered<T> = BoxFuture<'static, Result<T, LogError>>;
+/// An answer that is to come. The question is asked whether the answer is waited for or not.
+pub(crate) type Pending<T> = BoxFuture<'static, Result<T, LogError>>;
 
 /// A connection id for which a node looks for a conversation.
 #[derive(Debug, Clone)]
@@ -115,14 +115,14 @@ pub(crate) trait Memory: fmt::Debug + Send + Sync {
 
 /// Knows which conversations go on. Calls block, unless they say otherwise.
 pub(crate) trait Registry: fmt::Debug + Send + Sync {
-    /// Looks for the conversation of a connection id. It takes effect after all calls
-    /// before it, also after those that do not block. Does not block, because after the end of a
+    /// Looks for the conversation of a connection id. It takes effect after all calls before it
+    /// that are about the same one, also after those that do not block. Does not block, because after the end of a
     /// node all its speakers join others at once.
     ///
     /// # Errors
     ///
     /// The database does not answer.
-    fn join(&self, wanted: Wanted) -> Answered<Joined>;
+    fn join(&self, wanted: Wanted) -> Pending<Joined>;
 
     /// Returns how far the logs of these conversations are. Those that are deleted are
     /// left out.
@@ -146,7 +146,7 @@ pub(crate) trait Registry: fmt::Debug + Send + Sync {
     /// # Errors
     ///
     /// The database does not answer. The socket may be counted.
-    fn claim(&self, claim: Claim) -> Answered<bool>;
+    fn claim(&self, claim: Claim) -> Pending<bool>;
 
     /// Counts a socket no more. Does not block.
     fn free(&self, id: String);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Entities on the wire; how often they are right is measured in `analysis.rs`.
+//! Entities on the wire; how often they are right is measured in `crates/analysis/tests/analysis.rs`.
 
 use crate::common::prompter::Prompter;
 use crate::common::*;

@@ -12,7 +12,7 @@ use crate::trackers::MemoryTrackers;
 const ALONE: Seat = Seat {
     anew: false,
     regardless: false,
-    alone: true,
+    may_begin: true,
 };
 
 fn hub() -> Arc<Hub> {
@@ -345,7 +345,7 @@ async fn a_conversation_that_has_ended_before_its_socket_joins_is_not_begun_besi
 {
     let hub = hub();
     let seat = Seat {
-        alone: false,
+        may_begin: false,
         ..ALONE
     };
     let recipient = Outbox::new(8).0.into();
@@ -378,4 +378,17 @@ async fn a_commit_of_this_node_behind_one_of_others_makes_no_thread_wait_that_se
     wait_until("all is told", || conversation.told() == told + 2).await;
     let readers = log.readers.lock().expect("a lock").clone();
     assert_eq!(readers, [Some("symbl-worker".to_owned())]);
+}
+
+#[tokio::test]
+async fn what_follows_a_commit_that_failed_at_once_is_done() {
+    let hub = hub();
+    let host = speaks(&hub, "host", Duration::ZERO).await;
+    let (committed, coming) = oneshot::channel();
+    drop(committed);
+    let (done, rest) = oneshot::channel();
+    hub.tell_later(&host.conversation, coming, move |_| {
+        let _ = done.send(());
+    });
+    assert_eq!(rest.await, Ok(()));
 }

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: MPL-2.0
 
 use super::*;
-use crate::clock::ConversationClock;
+use crate::clock::{ConversationClock, WallClock};
 use crate::conversation::attribution::Attribution;
 use crate::conversation::bus::exchange::Exchange;
 use crate::conversation::bus::tests::interim;
 use crate::conversation::entry::{Body, Sent, Transcribed};
 use crate::conversation::form::{Audience, Form, Recipient, Rendered};
-use crate::conversation::hub::tests::key;
+use crate::conversation::hub::tests::{hub_with_log, key};
 use crate::conversation::log::{Committed, Log, LogError};
 use crate::conversation::memory::MemoryLog;
 use crate::conversation::participants::Participants;
 use crate::conversation::quota::Claim;
-use crate::conversation::registry::{Answered, Head, Joined, Memory, Wanted};
+use crate::conversation::registry::{Head, Joined, Memory, Pending, Wanted};
+use crate::limits::Limits;
 use crate::outbox::{Frame, Outbox};
 use std::future::ready;
 use std::time::Duration;
@@ -22,7 +23,7 @@ use std::time::Duration;
 struct Elsewhere(Exchange);
 
 impl Registry for Elsewhere {
-    fn join(&self, _: Wanted) -> Answered<Joined> {
+    fn join(&self, _: Wanted) -> Pending<Joined> {
         Box::pin(ready(Ok(Joined::None)))
     }
 
@@ -36,7 +37,7 @@ impl Registry for Elsewhere {
 
     fn remember_by(&self, _: Weak<dyn Memory>) {}
 
-    fn claim(&self, _: Claim) -> Answered<bool> {
+    fn claim(&self, _: Claim) -> Pending<bool> {
         Box::pin(ready(Ok(true)))
     }
 
@@ -183,4 +184,14 @@ fn only_what_is_followed_has_changed_is_said() {
     assert_eq!(followed, HashMap::from([(conversation.number, false)]));
     attend(&exchange, &[], &mut followed);
     assert!(exchange.followed().is_empty() && followed.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_is_given_no_seat_asks_again_until_the_patience_of_its_socket_ends() {
+    let mut log = MemoryLog::default();
+    log.registry = Some(Box::new(Elsewhere(Exchange::new())));
+    let hub = hub_with_log(&Limits::default(), WallClock::default(), Arc::new(log));
+    let patience = tokio::time::Instant::now() + Duration::from_secs(60);
+    let seat = hub.take_a_seat(&key("x"), false, patience).await;
+    assert!(seat.may_begin && tokio::time::Instant::now() >= patience);
 }

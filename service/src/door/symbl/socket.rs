@@ -83,9 +83,13 @@ pub(crate) async fn serve(
         _ = shutdown.wait_for(|stop| *stop) => None,
     };
     let Some(slot) = slot else {
-        // The conversation may wait for the database. If this node gets a seat in it meanwhile,
-        // that is free when the node has ended.
-        outbox.close(1001, "service is shutting down");
+        // It may wait for the database. If this node gets a seat for it meanwhile, that is free
+        // when the node has ended.
+        let (connection, code) = (&key.connection_id, 1001);
+        tracing::info!(event = "closing", connection, code);
+        outbox.close(code, "service is shutting down");
+        // What the client has sent is read, so that it can read why its socket is closed.
+        let _ = timeout(limits.close, answered(&mut frames)).await;
         let _ = timeout(limits.close, &mut writer).await;
         writer.abort();
         return;

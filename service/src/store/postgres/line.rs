@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Divides what waits for the writer into what is written together.
+//! Decides which of the waiting jobs the writer writes together, and which joins it pipelines.
 //!
 //! Records are written together, sorted by conversation: two nodes that locked conversations in
 //! different orders would wait for each other. A join is a transaction of its own, because it
@@ -13,9 +13,9 @@ use super::writer::{Ask, Job};
 use serde_json::Value;
 use std::collections::HashSet;
 
-/// Most joins that are sent in one go. The node tells the others only between two parts that
-/// it lives, and they wait five seconds for that: so each join has half a second.
-const MOST_JOINS: usize = 8;
+/// Most joins in one pipeline. The node sends a heartbeat only between pipelines, at most a second
+/// late, and its lease is five seconds: so each join has a second.
+const MOST_JOINS: usize = 4;
 
 /// What is written without a look at what comes after it.
 #[derive(Default)]
@@ -67,8 +67,8 @@ pub(super) fn parts(batch: Vec<Job>) -> Vec<Part> {
     all
 }
 
-/// Returns what a join, a claim or a look for a connection id is about: it depends on no
-/// question about anything else.
+/// Returns what a join, a claim or a look for a connection id is about. Those about different
+/// things do not depend on each other. `None` is for questions that may depend on any.
 fn subject_of(ask: &Ask) -> Option<String> {
     let (Ask::Join(asked) | Ask::Look(asked)) = ask else {
         return None;
@@ -177,6 +177,6 @@ mod tests {
             .iter()
             .map(|part| part.joins.len())
             .collect::<Vec<_>>();
-        assert_eq!(sizes, [8, 8, 4]);
+        assert_eq!(sizes, [4, 4, 4, 4, 4]);
     }
 }

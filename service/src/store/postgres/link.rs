@@ -347,13 +347,12 @@ pub(super) fn trouble(error: &tokio_postgres::Error) -> Trouble {
     let undone = [
         SqlState::T_R_DEADLOCK_DETECTED,
         SqlState::T_R_SERIALIZATION_FAILURE,
-        SqlState::QUERY_CANCELED,
     ];
     if undone.contains(code) {
         return Trouble::Undone;
     }
     let again = [SqlState::READ_ONLY_SQL_TRANSACTION, SqlState::DISK_FULL];
-    // Classes: connection, operator's intervention, resources, system.
+    // Among them a statement that took too long. Classes: connection, operator's intervention, resources, system.
     let classes = ["08", "57", "53", "58"];
     let of_class = classes.iter().any(|class| code.code().starts_with(class));
     match of_class || again.contains(code) {

@@ -7,12 +7,12 @@ use super::link::{Address, Link};
 use super::log::{LEASE, OPEN, get, open, sweep, time};
 use super::text::put;
 use super::writer::{Ask, Reply, Tell, Writer};
-use super::{PATIENCE, Readers, Store, StoreError};
+use super::{PATIENCE, Readers, Store, StoreError, too_long};
 use crate::clock::{nanos, now};
 use crate::conversation::bus::Bus;
 use crate::conversation::log::{Committed, LogError, OpenConversation};
 use crate::conversation::quota::Claim;
-use crate::conversation::registry::{Answered, Head, Joined, Known, Memory, Registry, Wanted};
+use crate::conversation::registry::{Head, Joined, Known, Memory, Pending, Registry, Wanted};
 use crate::metrics::ClusterCounts;
 use crate::store::sqlite::record::{Record, from_sql};
 use serde::Deserialize;
@@ -22,7 +22,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 /// Time between two looks for nodes that are gone and conversations whose time is over.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -77,7 +77,7 @@ struct Answer {
 }
 
 impl Registry for Store {
-    fn join(&self, wanted: Wanted) -> Answered<Joined> {
+    fn join(&self, wanted: Wanted) -> Pending<Joined> {
         let Wanted {
             account,
             connection_id,
@@ -112,7 +112,10 @@ impl Registry for Store {
                 _ => return Ok(Joined::None),
             }
             let found = match answer.begun {
-                true => open_one(&*readers?, answer.c).await?,
+                true => {
+                    let read = timeout(PATIENCE, open_one(&*readers?, answer.c)).await;
+                    read.map_err(|_| too_long())??
+                }
                 false => None,
             };
             let open = found.unwrap_or_else(|| OpenConversation {
@@ -156,7 +159,7 @@ impl Registry for Store {
         let _ = self.send(Ask::Change(conversation, asked), Some(Box::new(drop)));
     }
 
-    fn claim(&self, claim: Claim) -> Answered<bool> {
+    fn claim(&self, claim: Claim) -> Pending<bool> {
         let left = std::mem::take(&mut *lock(&self.unfreed));
         let asked = json!({
             "k": "claim", "account": put(&claim.account), "id": claim.id,

@@ -19,7 +19,8 @@ use crate::conversation::registry::Memory;
 use crate::metrics::{ClusterCounts, Counts};
 use crate::store::StoreError;
 use crate::store::sqlite::record::{Outcome, Record};
-use futures_util::future::join_all;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use serde_json::Value;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -27,6 +28,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{sleep, timeout};
+use tokio_postgres::Statement;
 
 /// Most records that are committed together.
 const BATCH: usize = 64;
@@ -55,7 +57,7 @@ pub(super) enum Ask {
     Join(Value),
     /// Another question that changes rows of this conversation.
     Change(i64, Value),
-    /// A question that changes nothing.
+    /// A question after which no conversation is another one.
     Look(Value),
 }
 
@@ -157,38 +159,33 @@ impl Writer {
     /// the next ones are written already.
     async fn write_all(&mut self, mut batches: Vec<Vec<Job>>) {
         while !batches.is_empty() {
-            let written = self.write(&batches).await;
+            let node = self.node();
             let (mut left, mut is_fenced, mut is_lost) = (Vec::new(), false, false);
-            for (batch, written) in batches.into_iter().zip(written) {
-                match written {
-                    Ok(answers) => {
-                        self.note(None);
-                        let answers = answers.into_iter().map(Some);
-                        let answers = answers.chain(std::iter::repeat(None));
-                        for (job, answer) in batch.into_iter().zip(answers) {
-                            self.finish(job, answer);
-                        }
-                    }
-                    Err(Failure::Refused(reason)) if batch.len() > 1 => {
+            for (batch, failure) in self.write(batches).await {
+                match failure {
+                    Failure::Refused(reason) if batch.len() > 1 => {
                         tracing::debug!(reason, "a batch is written one by one");
                         for job in batch {
                             Box::pin(self.write_all(vec![vec![job]])).await;
                             self.beat_in_time().await;
                         }
                     }
-                    Err(Failure::Refused(reason)) => self.fail(batch, &reason),
-                    Err(Failure::Fenced) => {
+                    Failure::Refused(reason) => self.fail(batch, &reason),
+                    Failure::Fenced => {
                         self.fail(batch, FENCED);
                         is_fenced = true;
                     }
                     // Nothing was written, and the other nodes need a moment.
-                    Err(Failure::Early) => left.push(batch),
+                    Failure::Early => left.push(batch),
                     // Others go on, and the database is not away.
-                    Err(Failure::Undone(reason)) => left.push(self.in_time(batch, &reason)),
-                    Err(Failure::Again(reason)) => {
+                    Failure::Undone(reason) => {
+                        tracing::debug!(reason, "what the database has undone is written again");
+                        left.push(self.without_late(batch, &reason));
+                    }
+                    Failure::Again(reason) => {
                         self.note(Some(&reason));
                         is_lost = true;
-                        let mut batch = self.in_time(batch, &reason);
+                        let mut batch = self.without_late(batch, &reason);
                         batch.iter_mut().for_each(|job| job.again = true);
                         left.push(batch);
                     }
@@ -200,23 +197,27 @@ impl Writer {
             }
             if is_fenced {
                 tracing::error!("{FENCED}; what was said on it meanwhile is not stored");
-                // What is left was asked by the node that is gone.
-                left.into_iter().for_each(|batch| self.fail(batch, FENCED));
-                return self.enter_anew().await;
+                self.enter_anew().await;
             }
             left.retain(|batch| !batch.is_empty());
-            batches = left;
-            if !batches.is_empty() {
+            if !left.is_empty() && !is_fenced {
                 sleep(PAUSE).await;
                 if !is_lost {
                     self.beat_in_time().await;
                 }
             }
+            if is_fenced || self.node() != node {
+                // What is left was asked by the node that is gone.
+                for batch in std::mem::take(&mut left) {
+                    self.fail(batch, FENCED);
+                }
+            }
+            batches = left;
         }
     }
 
     /// Fails the jobs of a batch that have waited for too long, and returns the others.
-    fn in_time(&self, batch: Vec<Job>, reason: &str) -> Vec<Job> {
+    fn without_late(&self, batch: Vec<Job>, reason: &str) -> Vec<Job> {
         let is_late = |job: &Job| job.since.elapsed() >= LONGEST_OUTAGE;
         let (late, rest): (Vec<Job>, Vec<Job>) = batch.into_iter().partition(is_late);
         self.fail(late, reason);
@@ -224,19 +225,54 @@ impl Writer {
     }
 
     /// Gives each batch to the database as one statement, without waiting for the answers in
-    /// between. Returns what became of each.
-    async fn write(&mut self, batches: &[Vec<Job>]) -> Vec<Result<Vec<Value>, Failure>> {
-        let written = self.try_to_write(batches).await;
-        written.unwrap_or_else(|failure| vec![Err(failure); batches.len()])
+    /// between, and answers the jobs of each as soon as it is written. Returns those that were
+    /// not, and why.
+    async fn write(&mut self, batches: Vec<Vec<Job>>) -> Vec<(Vec<Job>, Failure)> {
+        let (link, statement) = match self.ready().await {
+            Ok(ready) => ready,
+            Err(failure) => {
+                let all = batches.into_iter().map(|batch| (batch, failure.clone()));
+                return all.collect();
+            }
+        };
+        let (at, node) = (now(), self.node());
+        let runs = batches.into_iter().map(async |batch| {
+            let records = text_of(&batch, at);
+            // A statement waits for rows that others have locked, and for the disk.
+            let rows = answered_in_time(link.run_prepared(&statement, &[&node, &records])).await;
+            let answers = rows.and_then(|rows| {
+                let answers = rows
+                    .first()
+                    .and_then(|row| row.try_get::<_, String>(0).ok());
+                let answers = answers.and_then(|text| serde_json::from_str(&text).ok());
+                answers.ok_or_else(|| Failure::Refused("no answer".to_owned()))
+            });
+            (batch, answers)
+        });
+        let mut runs: FuturesUnordered<_> = runs.collect();
+        let mut failed = Vec::new();
+        while let Some((batch, answers)) = runs.next().await {
+            let answers: Vec<Value> = match answers {
+                Ok(answers) => answers,
+                Err(failure) => {
+                    failed.push((batch, failure));
+                    continue;
+                }
+            };
+            self.note(None);
+            let answers = answers.into_iter().map(Some);
+            let answers = answers.chain(std::iter::repeat(None));
+            for (job, answer) in batch.into_iter().zip(answers) {
+                self.finish(job, answer);
+            }
+        }
+        drop(runs);
+        self.link = Some(link);
+        failed
     }
 
-    async fn try_to_write(
-        &mut self,
-        batches: &[Vec<Job>],
-    ) -> Result<Vec<Result<Vec<Value>, Failure>>, Failure> {
-        let at = now();
-        let texts: Vec<String> = batches.iter().map(|batch| text_of(batch, at)).collect();
-        let node = self.node();
+    /// Takes the connection, and the statement that writes a batch.
+    async fn ready(&mut self) -> Result<(Link, Statement), Failure> {
         match self.settle().await {
             Ok(true) => {}
             Ok(false) => return Err(Failure::Early),
@@ -247,18 +283,12 @@ impl Writer {
             Err(error) => return Err(Failure::Again(error.to_string())),
         };
         let sql = "SELECT symbl_write_1($1, $2::text::jsonb)::text";
-        let statement = in_time(link.prepared(sql)).await?;
-        let (link, node, statement) = (&*link, &node, &statement);
-        // A statement waits for rows that others have locked, and for the disk.
-        let runs = texts.iter().map(async |records| {
-            let rows = in_time(link.run_prepared(statement, &[node, records])).await?;
-            let answers = rows
-                .first()
-                .and_then(|row| row.try_get::<_, String>(0).ok());
-            let answers = answers.and_then(|text| serde_json::from_str(&text).ok());
-            answers.ok_or_else(|| Failure::Refused("no answer".to_owned()))
-        });
-        Ok(join_all(runs).await)
+        let statement = answered_in_time(link.prepared(sql)).await?;
+        let link = self.link.take();
+        Ok((
+            link.ok_or_else(|| Failure::Again(gone().to_string()))?,
+            statement,
+        ))
     }
 
     fn finish(&mut self, job: Job, answer: Option<Value>) {
@@ -314,7 +344,7 @@ impl Writer {
         let node = self.node();
         let sql = "UPDATE node SET beats = symbl_now_1() WHERE id = $1 AND NOT gone";
         let beaten = match self.connected().await {
-            Ok(link) => in_time(link.change(sql, &[&node])).await,
+            Ok(link) => answered_in_time(link.change(sql, &[&node])).await,
             Err(error) => return self.note(Some(&error.to_string())),
         };
         match beaten {
@@ -428,7 +458,7 @@ impl Writer {
 }
 
 /// Waits for the answer to a statement, as long as a record may wait.
-async fn in_time<T>(
+async fn answered_in_time<T>(
     answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
 ) -> Result<T, Failure> {
     let Ok(answer) = timeout(LONGEST_OUTAGE, answer).await else {
