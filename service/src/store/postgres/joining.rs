@@ -151,6 +151,35 @@ async fn a_join_that_fails_fails_alone_and_one_that_is_undone_is_tried_again_wit
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_join_is_answered_while_one_behind_it_still_waits() {
+    let Some(cluster) = cluster() else {
+        return;
+    };
+    let (postgres, url, _) = &cluster;
+    let waits = "
+        CREATE FUNCTION waits() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            PERFORM pg_advisory_xact_lock(7);
+            RETURN NEW;
+        END $$;
+        CREATE TRIGGER waits BEFORE INSERT ON room FOR EACH ROW
+        WHEN (NEW.connection = 'slow') EXECUTE FUNCTION waits()";
+    postgres.ask(url, waits);
+    let address = Address::parse(url).expect("a URL");
+    let link = address.connect(&Handle::current()).await;
+    let mut link = link.expect("a connection");
+    link.batch("SELECT pg_advisory_lock(7)")
+        .await
+        .expect("a lock");
+    let [quick, mut slow] = at_once(&cluster, ["quick", "slow"]).await;
+    assert!(is_new(&in_time(quick).await));
+    assert!(poll!(&mut slow).is_pending(), "its lock is held");
+    link.batch("SELECT pg_advisory_unlock(7)")
+        .await
+        .expect("an answer");
+    assert!(is_new(&in_time(slow).await));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_is_declared_gone_between_two_joins_begins_anew_once() {
     let Some(cluster) = cluster() else {
         return;
