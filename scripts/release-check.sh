@@ -103,7 +103,8 @@ check_semver() {
 # Each feature can be built alone.
 check_features() {
     need cargo-hack || return
-    "$cargo" hack check --each-feature --no-dev-deps --locked --package symbl-client --package symbl-service \
+    # Its --no-dev-deps would change the lock file. A check takes no feature of dependencies of tests.
+    "$cargo" hack check --each-feature --locked --package symbl-client --package symbl-service \
         --package gst-plugin-symbl --exclude-features capi,doc
 }
 
