@@ -196,6 +196,7 @@ impl Hub {
         };
         // Before the question: if the node is declared gone later, its seat is lost.
         let times_gone = self.log.registry().map_or(0, Registry::times_gone);
+        let seat = has_seat.then_some(times_gone);
         // What is here does not end meanwhile.
         let _joining = here.map(|here| {
             here.state().joining += 1;
@@ -209,7 +210,9 @@ impl Hub {
                 break Joined::None;
             };
             match (registry.join(wanted.clone()).await?, wanted.here.take()) {
-                (Joined::Here, Some(here)) if self.stays(key, here, times_gone) => return Ok(true),
+                (Joined::Here, Some(here)) if self.stays(key, here, seat, false) => {
+                    return Ok(true);
+                }
                 // It has gone from here meanwhile, and has to be read.
                 (Joined::Here, _) => {}
                 (joined, _) => break joined,
@@ -227,7 +230,7 @@ impl Hub {
                 conversation.state().seat = Some(times_gone);
                 self.put(key, conversation);
             }
-            Joined::Known(known) => self.adopt(key, *known, has_seat.then_some(times_gone)),
+            Joined::Known(known) => self.adopt(key, *known, seat),
         }
         Ok(true)
     }
@@ -240,16 +243,18 @@ impl Hub {
         }
     }
 
-    /// Notes that this node has a seat in a conversation that it knows. Returns `false` if it
-    /// does not know it any more.
-    fn stays(&self, key: &ConversationKey, number: i64, times_gone: u64) -> bool {
+    /// Notes that a conversation which this node knows goes on, and the seat that the node got in
+    /// it, if it got one. Returns `false` if the node does not know the conversation any more.
+    fn stays(&self, key: &ConversationKey, number: i64, seat: Option<u64>, waits: bool) -> bool {
         let here = self.find(key).filter(|here| here.number == number);
         let Some(here) = here else { return false };
         let mut state = here.state();
         if !state.is_over {
-            state.seat = Some(times_gone);
+            state.seat = seat.or(state.seat);
             state.is_ending = false;
-            state.ends = None;
+            if seat.is_some() || !waits {
+                state.ends = None;
+            }
         }
         !state.is_over
     }
@@ -257,21 +262,12 @@ impl Hub {
     /// Takes up a conversation that goes on.
     fn adopt(self: &Arc<Self>, key: &ConversationKey, known: Known, seat: Option<u64>) {
         let Known { open, waits } = known;
+        if self.stays(key, open.id, seat, waits) {
+            return;
+        }
         let now = self.wall.now();
         let keep = Duration::from_secs(u64::try_from(open.keep).unwrap_or(0));
         let ends = Instant::now() + until(open.ends, now).min(Duration::from_secs(86_400));
-        let here = self.find(key).filter(|here| here.number == open.id);
-        if let Some(here) = here {
-            let mut state = here.state();
-            if !state.is_over {
-                state.seat = seat.or(state.seat);
-                state.is_ending = false;
-                if seat.is_some() || !waits {
-                    state.ends = None;
-                }
-                return;
-            }
-        }
         let latest = open.latest.max(open.zero).unwrap_or(0);
         let clock = ConversationClock::begin(now.max(latest));
         let head = open.head;

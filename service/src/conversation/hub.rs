@@ -397,8 +397,7 @@ impl Hub {
                 Err(conversation) => conversation,
             };
             // With other nodes, the one that takes a seat waits.
-            let waits = |_: &Arc<Conversation>| self.log.registry().is_none();
-            let Some(conversation) = conversation.filter(waits) else {
+            let (Some(conversation), None) = (conversation, self.log.registry()) else {
                 continue;
             };
             let closed = conversation.closed.notified();

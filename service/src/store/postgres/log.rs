@@ -102,6 +102,16 @@ pub(super) fn open(rows: &[Row]) -> Result<Vec<OpenConversation>, StoreError> {
     rows.collect()
 }
 
+/// Reads a conversation that is not over.
+pub(super) async fn open_one(
+    link: &mut Link,
+    conversation: i64,
+) -> Result<Option<OpenConversation>, StoreError> {
+    let sql = format!("{OPEN} AND id = $1");
+    let rows = link.query(&sql, &[&conversation]).await?;
+    Ok(open(&rows)?.pop())
+}
+
 /// Returns the speakers of a conversation that has these, as JSON.
 fn members(json: Option<&str>) -> Result<Vec<Speaker>, StoreError> {
     let json = json.unwrap_or("[]");
@@ -114,7 +124,7 @@ fn members(json: Option<&str>) -> Result<Vec<Speaker>, StoreError> {
 }
 
 /// Declares nodes gone that have no connection, as after the end of their process. A node calls
-/// this when it starts, so that what an earlier one has left does not wait for its lease. It spares
+/// this when it starts, so that it need not wait for the lease of its predecessor to end. It spares
 /// nodes that have not connected since the server began: they may be about to.
 pub(super) async fn bury(link: &mut Link) -> Result<(), StoreError> {
     let sql = format!(
@@ -274,9 +284,7 @@ impl Log for Store {
             Box::pin(async move {
                 let sql = "SELECT symbl_reopen_1($1, $2, $3)";
                 link.query(sql, &[&node, &conversation, &ends]).await?;
-                let sql = format!("{OPEN} AND id = $1");
-                let rows = link.query(&sql, &[&conversation]).await?;
-                Ok(open(&rows)?.pop())
+                open_one(link, conversation).await
             })
         });
         Ok(open?)

@@ -4,10 +4,10 @@
 //! other by the bus.
 
 use super::link::{Address, Link};
-use super::log::{LEASE, OPEN, get, open, sweep, time};
+use super::log::{LEASE, get, open_one, sweep, time};
 use super::text::put;
 use super::writer::{Ask, Reply, Tell, Writer};
-use super::{PATIENCE, Readers, Store, StoreError, too_long};
+use super::{PATIENCE, Store, StoreError, too_long};
 use crate::clock::{nanos, now};
 use crate::conversation::bus::Bus;
 use crate::conversation::log::{Committed, LogError, OpenConversation};
@@ -113,7 +113,9 @@ impl Registry for Store {
             }
             let found = match answer.begun {
                 true => {
-                    let read = timeout(PATIENCE, open_one(&*readers?, answer.c)).await;
+                    let readers = readers?;
+                    let read = readers.look(move |link| Box::pin(open_one(link, answer.c)));
+                    let read = timeout(PATIENCE, read).await;
                     read.map_err(|_| too_long())??
                 }
                 false => None,
@@ -199,21 +201,6 @@ impl Registry for Store {
     fn bus(&self) -> &dyn Bus {
         self.bus.as_ref()
     }
-}
-
-/// Reads a conversation that is not over.
-async fn open_one(
-    readers: &Readers,
-    conversation: i64,
-) -> Result<Option<OpenConversation>, StoreError> {
-    let looked = readers.look(move |link| {
-        Box::pin(async move {
-            let sql = format!("{OPEN} AND id = $1");
-            let rows = link.query(&sql, &[&conversation]).await?;
-            Ok(open(&rows)?.pop())
-        })
-    });
-    looked.await
 }
 
 /// Sweeps up after nodes that are gone. Runs until the store ends.

@@ -285,10 +285,8 @@ impl Writer {
         let sql = "SELECT symbl_write_1($1, $2::text::jsonb)::text";
         let statement = answered_in_time(link.prepared(sql)).await?;
         let link = self.link.take();
-        Ok((
-            link.ok_or_else(|| Failure::Again(gone().to_string()))?,
-            statement,
-        ))
+        let link = link.ok_or_else(|| Failure::Again(gone().to_string()))?;
+        Ok((link, statement))
     }
 
     fn finish(&mut self, job: Job, answer: Option<Value>) {
