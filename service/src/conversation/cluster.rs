@@ -12,10 +12,11 @@ use super::others::{attend, hear};
 use super::participants::Participants;
 use super::registry::{Head, Joined, Known, Memory, New, Registry, Remembered, Wanted};
 use super::running::ConversationState;
+use super::seats;
 use super::session::until;
 use crate::clock::ConversationClock;
 use crate::workers::Undone;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 use symbl_log::fence::GONE;
@@ -205,11 +206,15 @@ impl Hub {
                 returns: false,
             }
         });
+        let mut _under_way;
         let joined = loop {
             let Some(registry) = self.log.registry() else {
                 break Joined::None;
             };
-            match (registry.join(wanted.clone()).await?, wanted.here.take()) {
+            // Until the conversation has the seat.
+            let pending;
+            (_under_way, pending) = self.seats.ask(key, || registry.join(wanted.clone()));
+            match (pending.await?, wanted.here.take()) {
                 (Joined::Here, Some(here)) if self.stays(key, here, seat, false) => {
                     return Ok(true);
                 }
@@ -453,6 +458,7 @@ async fn follow(hub: Weak<Hub>, look: Arc<Notify>) {
     let mut is_failing = false;
     let mut times_gone = 0;
     let mut followed = HashMap::new();
+    let (mut seats_looked_at, mut unused_seats) = (Instant::now(), HashSet::new());
     loop {
         // The look does not wait for the bus.
         let _ = timeout(LOOK, look.notified()).await;
@@ -468,6 +474,19 @@ async fn follow(hub: Weak<Hub>, look: Arc<Notify>) {
                     .state()
                     .send_away(GONE, "this node was not heard of for too long");
             }
+        }
+        if seats_looked_at.elapsed() >= seats::LOOK {
+            seats_looked_at = Instant::now();
+            let (looking, mut before) = (Arc::clone(&hub), std::mem::take(&mut unused_seats));
+            let looked = hub.workers.run(move || {
+                let looked = looking.give_up_unused_seats(&mut before);
+                looked.map(|()| before)
+            });
+            // Without an answer it looks again later.
+            unused_seats = match looked.await {
+                Ok(Ok(unused)) => unused,
+                Ok(Err(_)) | Err(_) => HashSet::new(),
+            };
         }
         if all.is_empty() {
             continue;

@@ -25,6 +25,7 @@ use crate::conversation::participants::Participants;
 use crate::conversation::quota::Quota;
 use crate::conversation::running::PlaceToWait;
 pub(crate) use crate::conversation::running::{Conversation, ConversationKey, Joining};
+use crate::conversation::seats::Seats;
 pub(crate) use crate::conversation::slot::{Leave, SocketSlot};
 use crate::conversation::sockets::Sockets;
 use crate::limits::Limits;
@@ -68,6 +69,7 @@ pub(crate) struct Hub {
     most_waiting: usize,
     /// Tells sessions that their conversation is deleted.
     pub(crate) deletions: Deletions,
+    pub(super) seats: Seats,
 }
 
 /// What a hub works with.
@@ -118,6 +120,7 @@ impl Hub {
             )),
             most_waiting: limits.waiting,
             deletions: Deletions::default(),
+            seats: Seats::default(),
         });
         for open in open {
             hub.restore(open);
@@ -184,6 +187,9 @@ impl Hub {
         state.is_over = true;
         let owes = state.owing > 0;
         drop(state);
+        if self.log.registry().is_some() {
+            self.seats.replaced(conversation);
+        }
         if !owes {
             self.finish(conversation);
         }

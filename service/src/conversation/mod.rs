@@ -18,6 +18,7 @@ pub(crate) mod participants;
 pub(crate) mod quota;
 pub(crate) mod registry;
 pub(crate) mod running;
+pub(crate) mod seats;
 pub(crate) mod session;
 pub(crate) mod slot;
 pub(crate) mod sockets;

@@ -11,6 +11,7 @@
 
 use super::bus::Bus;
 use super::entry::Entry;
+use super::hub::ConversationKey;
 use super::log::{Committed, LogError, OpenConversation};
 use super::quota::Claim;
 use futures_util::future::BoxFuture;
@@ -67,6 +68,14 @@ pub(crate) struct Known {
     pub(crate) open: OpenConversation,
     /// `true` if no node has a speaker in it: then it is over at [`OpenConversation::ends`].
     pub(crate) waits: bool,
+}
+
+/// A conversation in which this node has a seat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Seated {
+    pub(crate) conversation: i64,
+    /// Its connection id. `None` for one that never began and that no join can lead to.
+    pub(crate) key: Option<ConversationKey>,
 }
 
 /// How far the log of a conversation is.
@@ -139,6 +148,18 @@ pub(crate) trait Registry: fmt::Debug + Send + Sync {
     /// Notes that all that this node has in a conversation are sockets that are being closed, and
     /// how long that takes at most. A seat for a speaker ends that. Does not block.
     fn closes(&self, conversation: i64, longest: Duration);
+
+    /// Returns the conversations other than those in `used` in which this node has a seat.
+    ///
+    /// # Errors
+    ///
+    /// The database does not answer.
+    fn seats_but(&self, used: Vec<i64>) -> Result<Vec<Seated>, LogError>;
+
+    /// Gives up the seat of this node in a conversation. One that nobody else is in then waits
+    /// for its speakers. It takes effect before all joins that are asked after it. Does not
+    /// block.
+    fn vacate(&self, conversation: i64, at: i64);
 
     /// Counts a socket for its account. Returns `false` if the nodes that live have all
     /// sockets that the account may have. Does not block.

@@ -235,12 +235,20 @@ impl Book {
         self.placements.extend(place);
     }
 
-    /// Returns how much of a stretch of running time lies in gaps, in nanoseconds.
+    /// Returns how much of a stretch of running time lies in gaps, in nanoseconds. A gap may go
+    /// over earlier ones: what was sent in between is lost too.
     pub fn lost(&self, start: u64, end: u64) -> u64 {
-        let each = self
+        let inside = self
             .gaps
             .iter()
-            .map(|(from, to)| (*to).min(end).saturating_sub((*from).max(start)));
-        each.sum()
+            .map(|(from, to)| ((*from).max(start), (*to).min(end)));
+        let mut inside: Vec<(u64, u64)> = inside.filter(|(from, to)| from < to).collect();
+        inside.sort_unstable();
+        let (mut lost, mut until) = (0, start);
+        for (from, to) in inside {
+            lost += to.saturating_sub(from.max(until));
+            until = until.max(to);
+        }
+        lost
     }
 }

@@ -42,6 +42,8 @@ pub struct Seen<'a> {
     pub kept: u64,
     /// The spool was once nearly full, or flushed.
     pub pressed: bool,
+    /// When audio was dropped, but for what a flush drops.
+    pub drops: &'a [Time],
     /// There was a failure that no retry can help.
     pub hopeless: bool,
     /// The application stopped the sink.
@@ -224,14 +226,17 @@ fn counts(words: &[Word]) -> [u8; MAX_WORDS as usize] {
 }
 
 /// Checks that the service heard nothing as one utterance that was said before and after a
-/// flush, where there can be silence between them: packets have none, and a small spool has
-/// little.
+/// flush, where there can be silence between them: packets have none, a small spool has little,
+/// and a full one may have lost it.
 fn a_flush_ends_an_utterance(seen: &Seen<'_>) -> Check {
+    let longest = Duration::from_millis(seen.settings.spool.into());
+    let while_kept = |a: &Spoken, b: &Spoken| a.given_until..=b.given_until + longest;
     for (first, second) in seen.pairs {
         let said = |word: &u16| seen.spoken.get(usize::from(*word));
         if let (Some(a), Some(b)) = (said(first), said(second))
             && a.epoch != b.epoch
             && b.parted
+            && !seen.drops.iter().any(|at| while_kept(a, b).contains(at))
         {
             return Err(format!("words {first} and {second} are in one utterance"));
         }

@@ -8,12 +8,13 @@
 mod flush;
 mod gaps;
 mod history;
+mod nodes;
 
-use crate::audio::Format::{Flac, Linear8k, Linear16k, Linear48k, Opus};
+use crate::audio::Format::{Flac, Linear8k, Linear16k, Linear48k, Mulaw, Opus};
 use crate::run;
 use crate::schedule::Happening::{self, *};
 use crate::schedule::Piece::{self, *};
-use crate::schedule::{ClusterSettings, PadSettings, Schedule, Settings, Stamps};
+use crate::schedule::{ClusterSettings, PadSettings, Schedule, Settings, Stamps, Unit};
 use symbl_client::session::{FormatChangePolicy, PausePolicy};
 
 /// The settings that most of them share.

@@ -102,7 +102,7 @@ pub struct Source {
     pub due: Time,
     /// The running time of the next buffer.
     pub running_time: u64,
-    epoch: usize,
+    pub epoch: usize,
     /// The next buffer is the first after a start or a flush.
     first: bool,
     pub ended: bool,

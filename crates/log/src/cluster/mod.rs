@@ -257,22 +257,49 @@ impl Cluster {
         seats.sort_by_key(|(of, beats, id)| (*of, beats.is_none(), *beats, id.clone()));
         let mut entries = Vec::new();
         for (id, beats, node) in seats {
-            self.seats.remove(&(id, node));
-            if self.is_seated(id) {
-                continue;
-            }
-            match self.conversations.get_mut(&id) {
-                Some(conversation) if conversation.ended.is_none() => {
-                    let ends = beats.unwrap_or(now) + conversation.keep * SECOND;
-                    conversation.ends = Some(ends);
-                    let kind = Kind::Closed { ends };
-                    let seq = conversation.append();
-                    entries.extend(seq.map(|seq| (id, Entry { seq, kind })));
-                }
-                _ => self.rooms.retain(|_, of| *of != id),
-            }
+            let entry = self.free(&node, id, beats.unwrap_or(now));
+            entries.extend(entry.map(|entry| (id, entry)));
         }
         entries
+    }
+
+    /// Returns the conversations in which a node has a seat.
+    pub fn seats_of(&self, node: &str) -> impl Iterator<Item = i64> {
+        let seats = self.seats.keys();
+        let seats = seats.filter(move |(_, of)| of == node);
+        seats.map(|(conversation, _)| *conversation)
+    }
+
+    /// Gives up a seat that a node got and does not use, because the answer to its join was
+    /// lost. Returns the new entry, if nobody else is in the conversation.
+    ///
+    /// # Errors
+    ///
+    /// The node was declared gone.
+    pub fn vacate(&mut self, me: &str, id: i64, now: i64) -> Result<Option<Entry>, Fenced> {
+        self.writes(me)?;
+        Ok(self.free(me, id, now))
+    }
+
+    /// Frees a seat. A conversation that nobody else is in waits for its speakers from `since`.
+    fn free(&mut self, node: &str, id: i64, since: i64) -> Option<Entry> {
+        let had_seat = self.seats.remove(&(id, node.to_owned())).is_some();
+        if !had_seat || self.is_seated(id) {
+            return None;
+        }
+        match self.conversations.get_mut(&id) {
+            Some(conversation) if conversation.ended.is_none() => {
+                let ends = since + conversation.keep * SECOND;
+                conversation.ends = Some(ends);
+                let kind = Kind::Closed { ends };
+                let seq = conversation.append();
+                seq.map(|seq| Entry { seq, kind })
+            }
+            _ => {
+                self.rooms.retain(|_, of| *of != id);
+                None
+            }
+        }
     }
 
     /// Ends the conversations whose time is over. Returns the new entries of each.

@@ -12,19 +12,39 @@ use crate::conversation::log::{Committed, Log, LogError};
 use crate::conversation::memory::MemoryLog;
 use crate::conversation::participants::Participants;
 use crate::conversation::quota::Claim;
-use crate::conversation::registry::{Head, Joined, Memory, Pending, Wanted};
+use crate::conversation::registry::{Head, Joined, Memory, Pending, Seated, Wanted};
 use crate::limits::Limits;
 use crate::outbox::{Frame, Outbox};
-use std::future::ready;
+use std::future::{pending, ready};
+use std::sync::Mutex;
 use std::time::Duration;
 
 /// A registry of a cluster in which nothing else happens.
 #[derive(Debug)]
-struct Elsewhere(Exchange);
+pub(crate) struct Elsewhere {
+    pub(crate) bus: Exchange,
+    /// It does not answer joins.
+    pub(crate) is_silent: bool,
+    /// The seats of this node.
+    pub(crate) seats: Arc<Mutex<Vec<Seated>>>,
+}
+
+impl Elsewhere {
+    pub(crate) fn new() -> Self {
+        Self {
+            bus: Exchange::new(),
+            is_silent: false,
+            seats: Arc::default(),
+        }
+    }
+}
 
 impl Registry for Elsewhere {
     fn join(&self, _: Wanted) -> Pending<Joined> {
-        Box::pin(ready(Ok(Joined::None)))
+        match self.is_silent {
+            true => Box::pin(pending()),
+            false => Box::pin(ready(Ok(Joined::None))),
+        }
     }
 
     fn heads(&self, _: Vec<i64>) -> Result<Vec<Head>, LogError> {
@@ -34,6 +54,17 @@ impl Registry for Elsewhere {
     fn end(&self, _: i64, _: i64, _: Committed) {}
 
     fn closes(&self, _: i64, _: Duration) {}
+
+    fn seats_but(&self, used: Vec<i64>) -> Result<Vec<Seated>, LogError> {
+        let mut seats = self.seats.lock().expect("the seats").clone();
+        seats.retain(|seat| !used.contains(&seat.conversation));
+        Ok(seats)
+    }
+
+    fn vacate(&self, conversation: i64, _: i64) {
+        let mut seats = self.seats.lock().expect("the seats");
+        seats.retain(|seat| seat.conversation != conversation);
+    }
 
     fn remember_by(&self, _: Weak<dyn Memory>) {}
 
@@ -48,7 +79,7 @@ impl Registry for Elsewhere {
     }
 
     fn bus(&self) -> &dyn Bus {
-        &self.0
+        &self.bus
     }
 }
 
@@ -76,7 +107,7 @@ impl Form for Plain {
 /// sent.
 fn conversation() -> (Arc<Conversation>, impl FnMut() -> Vec<String>) {
     let mut log = MemoryLog::default();
-    log.registry = Some(Box::new(Elsewhere(Exchange::new())));
+    log.registry = Some(Box::new(Elsewhere::new()));
     let log: Arc<dyn Log> = Arc::new(log);
     let clock = ConversationClock::begin(0);
     let conversation = Conversation::behind(key("x"), Participants::new(), log, clock, 3);
@@ -189,7 +220,7 @@ fn only_what_is_followed_has_changed_is_said() {
 #[tokio::test(start_paused = true)]
 async fn a_node_that_is_given_no_seat_asks_again_until_the_patience_of_its_socket_ends() {
     let mut log = MemoryLog::default();
-    log.registry = Some(Box::new(Elsewhere(Exchange::new())));
+    log.registry = Some(Box::new(Elsewhere::new()));
     let hub = hub_with_log(&Limits::default(), WallClock::default(), Arc::new(log));
     let patience = tokio::time::Instant::now() + Duration::from_secs(60);
     let seat = hub.take_a_seat(&key("x"), false, patience).await;

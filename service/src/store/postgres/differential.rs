@@ -314,7 +314,7 @@ async fn the_database_decides_by_the_rules_of_the_log() {
 }
 
 /// Parts of the functions, and what is left of them without a fence.
-const FENCES: [(&str, &str); 9] = [
+const FENCES: [(&str, &str); 11] = [
     ("id = me AND NOT gone FOR SHARE", "id = me FOR SHARE"),
     (
         "IF st.attempt IS DISTINCT FROM (p->>'attempt')::bigint",
@@ -332,6 +332,11 @@ const FENCES: [(&str, &str); 9] = [
     ("st.attempt > attempt OR ", ""),
     ("beats < as_of - lease", "beats < as_of - lease / 2"),
     ("IF FOUND OR (r ? 'asks'", "IF (r ? 'asks'"),
+    (
+        "    IF FOUND THEN\n        RETURN;\n    END IF;\n    UPDATE conversation SET ends = since",
+        "    UPDATE conversation SET ends = since",
+    ),
+    ("AND symbl_closing_1(known.conversation)", "AND false"),
     (
         "ORDER BY seat.conversation, n.beats, seat.node",
         "ORDER BY seat.conversation, n.beats DESC",

@@ -510,6 +510,8 @@ BEGIN
             WHEN 'free' THEN symbl_free_1(r)
             WHEN 'keep' THEN symbl_keep_1(r)
             WHEN 'closes' THEN symbl_closes_1(me, r)
+            WHEN 'seats' THEN symbl_seats_1(me, r)
+            WHEN 'unused' THEN symbl_unused_1(me, r)
             WHEN 'alive' THEN symbl_alive_1()
             ELSE '{}'
         END);
@@ -561,6 +563,52 @@ BEGIN
     RETURN many;
 END $$;
 
+-- Frees the seat of a node in a conversation. One that nobody else is in waits for its speakers from
+-- `since`.
+CREATE OR REPLACE FUNCTION symbl_vacate_1(holder text, c bigint, since bigint, at bigint)
+RETURNS void LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    last bigint;
+BEGIN
+    PERFORM 1 FROM conversation WHERE id = c FOR NO KEY UPDATE;
+    DELETE FROM seat WHERE conversation = c AND node = holder;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    PERFORM 1 FROM seat WHERE conversation = c;
+    IF FOUND THEN
+        RETURN;
+    END IF;
+    UPDATE conversation SET ends = since + keep * 1000000000
+    WHERE id = c AND ended IS NULL RETURNING ends INTO last;
+    IF NOT FOUND THEN
+        DELETE FROM room WHERE conversation = c;
+    ELSE
+        PERFORM symbl_append_1(c, at, 'closed', jsonb_build_object('v', 1, 'entry',
+            jsonb_build_object('closed', jsonb_build_object('ends', last)))::text);
+    END IF;
+END $$;
+
+-- Gives up the seat of this node in a conversation that none of its sockets is in.
+CREATE OR REPLACE FUNCTION symbl_unused_1(me text, r jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM symbl_vacate_1(me, (r->>'c')::bigint, symbl_now_1(), (r->>'at')::bigint);
+    RETURN '{}';
+END $$;
+
+-- Returns the seats of this node in other conversations than those that it has `held`, each with
+-- its account and its connection id, where a room or an entry has them.
+CREATE OR REPLACE FUNCTION symbl_seats_1(me text, r jsonb) RETURNS jsonb LANGUAGE sql VOLATILE AS $$
+    SELECT coalesce(jsonb_agg(jsonb_build_object('c', seat.conversation,
+        'account', coalesce(con.account, room.account),
+        'connection', coalesce(con.connection, room.connection))), '[]')
+    FROM seat LEFT JOIN conversation con ON con.id = seat.conversation
+    LEFT JOIN room ON con.id IS NULL AND room.conversation = seat.conversation
+    WHERE seat.node = me AND seat.conversation <> ALL(
+        ARRAY(SELECT value::bigint FROM jsonb_array_elements_text(r->'held')))
+$$;
+
 -- Frees a few seats of nodes that are gone, and returns how many: appends to these conversations
 -- wait for all of them. A conversation that nobody else is in waits for
 -- its speakers from the last sign of life of its last node.
@@ -568,7 +616,6 @@ CREATE OR REPLACE FUNCTION symbl_unseat_1(at bigint) RETURNS bigint LANGUAGE plp
 #variable_conflict use_column
 DECLARE
     s record;
-    last bigint;
     many bigint := 0;
 BEGIN
     -- One node at a time is enough.
@@ -578,19 +625,7 @@ BEGIN
     FOR s IN SELECT seat.conversation AS c, seat.node AS node, n.beats AS beats FROM seat
              LEFT JOIN node n ON n.id = seat.node WHERE n.id IS NULL OR n.gone
              ORDER BY seat.conversation, n.beats, seat.node LIMIT 50 LOOP
-        PERFORM 1 FROM conversation WHERE id = s.c FOR NO KEY UPDATE;
-        DELETE FROM seat WHERE conversation = s.c AND node = s.node;
-        PERFORM 1 FROM seat WHERE conversation = s.c;
-        IF NOT FOUND THEN
-            UPDATE conversation SET ends = coalesce(s.beats, symbl_now_1()) + keep * 1000000000
-            WHERE id = s.c AND ended IS NULL RETURNING ends INTO last;
-            IF NOT FOUND THEN
-                DELETE FROM room WHERE conversation = s.c;
-            ELSE
-                PERFORM symbl_append_1(s.c, at, 'closed', jsonb_build_object('v', 1, 'entry',
-                    jsonb_build_object('closed', jsonb_build_object('ends', last)))::text);
-            END IF;
-        END IF;
+        PERFORM symbl_vacate_1(s.node, s.c, coalesce(s.beats, symbl_now_1()), at);
         many := many + 1;
     END LOOP;
     RETURN many;

@@ -5,8 +5,10 @@
 use super::Store;
 use super::link::{Address, Link};
 use crate::clock::WallClock;
+use crate::conversation::entry::Speaker;
+use crate::conversation::hub::Leave;
 use crate::conversation::hub::tests::{hub_with_log, key};
-use crate::conversation::log::{Log, LogError};
+use crate::conversation::log::{Log, LogError, StartRecord};
 use crate::conversation::registry::{Joined, New, Pending, Registry, Wanted};
 use crate::ids::new_id;
 use crate::limits::Limits;
@@ -246,4 +248,61 @@ async fn sockets_that_join_take_no_thread_from_others_while_the_database_is_slow
     lock.release().await;
     assert_eq!(work.expect("in time").ok(), Some(7));
     in_time(join_all(sockets)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_seat_that_nobody_waited_for_keeps_no_conversation_from_ending() {
+    let Some((postgres, url, store)) = cluster() else {
+        return;
+    };
+    let other: Arc<dyn Log> = Arc::new(Store::open(&url).expect("a cluster"));
+    let log: Arc<dyn Log> = Arc::new(store);
+    let hub = hub_with_log(&Limits::default(), WallClock::default(), log);
+    let lock = Lock::hold(postgres, &url).await;
+    let wanted = key("x");
+    let mut socket = Box::pin(hub.join(&wanted, Outbox::new(8).0, false));
+    assert!(poll!(&mut socket).is_pending());
+    lock.until_it_is_waited_for().await;
+    drop(socket);
+    lock.release().await;
+    let count = |of: &str| postgres.ask(&url, &format!("SELECT count(*) FROM {of}"));
+    let until = async |of: &str, many: &str| {
+        in_time(async {
+            while count(of) != many {
+                sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+    };
+    until("seat", "1").await;
+    let elsewhere = hub_with_log(&Limits::default(), WallClock::default(), other);
+    let slot = in_time(elsewhere.join(&wanted, Outbox::new(8).0, false)).await;
+    let number = slot.conversation.number;
+    let start = StartRecord {
+        conversation: number,
+        account: wanted.account.clone(),
+        connection_id: wanted.connection_id.clone(),
+        session: slot.conversation.session.clone(),
+        title: None,
+        at: 1,
+        keep: 0,
+        speaker: Some(Speaker {
+            id: "ada".to_owned(),
+            user_id: None,
+            name: None,
+        }),
+        ends: None,
+        stream_position: None,
+    };
+    let (log, committed) = (
+        Arc::clone(&elsewhere.log),
+        slot.conversation.committed(None),
+    );
+    let begun = elsewhere.workers.run(move || log.begin(start, committed));
+    in_time(begun).await.expect("a thread").expect("begun");
+    until("seat", "2").await;
+    slot.leave(Leave::Finished);
+    // The node that has a seat and does not know it, in two looks.
+    until("seat", "0").await;
+    until("conversation WHERE ended IS NOT NULL", "1").await;
 }

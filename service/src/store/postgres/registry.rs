@@ -5,14 +5,17 @@
 
 use super::link::{Address, Link};
 use super::log::{LEASE, get, open_one, sweep, time};
-use super::text::put;
+use super::text::{put, take};
 use super::writer::{Ask, Reply, Tell, Writer};
 use super::{PATIENCE, Store, StoreError, too_long};
 use crate::clock::{nanos, now};
 use crate::conversation::bus::Bus;
+use crate::conversation::hub::ConversationKey;
 use crate::conversation::log::{Committed, LogError, OpenConversation};
 use crate::conversation::quota::Claim;
-use crate::conversation::registry::{Head, Joined, Known, Memory, Pending, Registry, Wanted};
+use crate::conversation::registry::{
+    Head, Joined, Known, Memory, Pending, Registry, Seated, Wanted,
+};
 use crate::metrics::ClusterCounts;
 use crate::store::sqlite::record::{Record, from_sql};
 use serde::Deserialize;
@@ -74,6 +77,14 @@ struct Answer {
     session: String,
     begun: bool,
     waits: bool,
+}
+
+/// A seat of this node.
+#[derive(Debug, Deserialize)]
+struct Seat {
+    c: i64,
+    account: Option<String>,
+    connection: Option<String>,
 }
 
 impl Registry for Store {
@@ -158,6 +169,29 @@ impl Registry for Store {
     fn closes(&self, conversation: i64, longest: Duration) {
         let asked = json!({"k": "closes", "c": conversation, "longest": nanos(longest)});
         // If it is not written, others join a conversation that may be over soon.
+        let _ = self.send(Ask::Change(conversation, asked), Some(Box::new(drop)));
+    }
+
+    fn seats_but(&self, used: Vec<i64>) -> Result<Vec<Seated>, LogError> {
+        let asked = json!({"k": "seats", "held": used});
+        let seats: Vec<Seat> = serde_json::from_value(self.ask(Ask::Look(asked))?)
+            .map_err(|error| LogError(error.to_string()))?;
+        let seats = seats.into_iter().map(|seat| Seated {
+            conversation: seat.c,
+            key: seat.account.zip(seat.connection).map(|(account, id)| {
+                let (account, connection_id) = (take(account), take(id));
+                ConversationKey {
+                    account,
+                    connection_id,
+                }
+            }),
+        });
+        Ok(seats.collect())
+    }
+
+    fn vacate(&self, conversation: i64, at: i64) {
+        let asked = json!({"k": "unused", "c": conversation, "at": at});
+        // If it is not written, the next look finds the seat again.
         let _ = self.send(Ask::Change(conversation, asked), Some(Box::new(drop)));
     }
 

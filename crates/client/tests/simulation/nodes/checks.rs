@@ -2,7 +2,7 @@
 
 //! What is checked of the nodes, while they run and at the end.
 
-use super::{AFTER_AN_OUTAGE, BEAT, LOOK, Node, Nodes};
+use super::{AFTER_AN_OUTAGE, BEAT, LOOK, Node, Nodes, SEATS};
 use crate::invariants::Broken;
 use std::time::Duration;
 use symbl_client::session::Time;
@@ -24,10 +24,11 @@ impl Nodes {
             }
         }
         let lease = AFTER_AN_OUTAGE + AFTER_AN_OUTAGE;
-        self.run_until(from + lease + self.keep + 4 * BEAT);
+        let until = from + lease + SEATS + self.keep + 5 * BEAT;
+        self.run_until(until);
         self.effects.clear();
         for node in 0..self.nodes.len() {
-            self.look(node, from + lease + self.keep + 4 * BEAT);
+            self.look(node, until);
         }
         self.check()?;
         let broken = |promise, how| Err(Broken { promise, how });

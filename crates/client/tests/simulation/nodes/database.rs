@@ -299,6 +299,18 @@ impl Database {
         Ok(is_new)
     }
 
+    /// Returns the conversations in which a node has a seat.
+    pub fn seats_of(&self, me: &str) -> Vec<i64> {
+        self.rules.seats_of(me).collect()
+    }
+
+    /// Gives up a seat that a node does not use.
+    pub fn vacate(&mut self, me: &str, id: i64, now: Time) -> Result<(), Fenced> {
+        let entry = self.rules.vacate(me, id, stamp(now))?;
+        self.note(id, entry.into_iter().collect());
+        Ok(())
+    }
+
     fn note(&mut self, id: i64, entries: Vec<Entry>) {
         for Entry { seq, kind } in entries {
             self.append(id, seq, Body::Of(kind));

@@ -33,6 +33,8 @@ use writer::{Job, Work};
 
 /// Time between two signs of life of a node, and between two sweeps.
 const BEAT: Duration = Duration::from_secs(1);
+/// Time between two looks of a node at its seats.
+const SEATS: Duration = Duration::from_secs(5);
 /// How long an entry of another node whose announcement was lost waits at most.
 pub const LOOK: Duration = Duration::from_millis(250);
 /// Time until a statement that failed is given again.
@@ -102,6 +104,8 @@ struct Node {
     /// Sockets whose speakers have finished.
     finished: BTreeSet<u64>,
     seats: BTreeSet<i64>,
+    /// When it looks at its seats next.
+    looks_at_seats: Time,
     /// Statements that wait for the one that is under way, if one is.
     waiting: VecDeque<u64>,
     is_writing: bool,
@@ -334,6 +338,10 @@ impl Nodes {
         let id = self.nodes[node].id.clone();
         if !self.database.beat(&id, now) {
             self.enter_anew(node, &id, now);
+        }
+        if now >= self.nodes[node].looks_at_seats {
+            self.nodes[node].looks_at_seats = now + SEATS;
+            self.give_up_unused(node, now);
         }
         if now >= self.nodes[node].cut_until + AFTER_AN_OUTAGE || now < AFTER_AN_OUTAGE {
             let is_new = self.database.sweep(now);

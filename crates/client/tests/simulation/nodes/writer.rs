@@ -17,6 +17,7 @@ pub(super) enum Work {
     Start(i64, Starting),
     Say(i64, Final),
     Part(i64, bool),
+    Vacate(i64),
 }
 
 /// A statement, and what became of it.
@@ -39,6 +40,7 @@ pub(super) enum Result {
     Begun(Reply),
     Said(Saying),
     Parted,
+    Vacated,
 }
 
 impl Nodes {
@@ -110,6 +112,7 @@ impl Nodes {
             Work::Part(id, at_once) => database
                 .part(me, *id, *at_once, now)
                 .map(|_| Result::Parted),
+            Work::Vacate(id) => database.vacate(me, *id, now).map(|()| Result::Vacated),
         };
         if result.is_ok() {
             self.announce(Some(job.node), now);
@@ -191,6 +194,24 @@ impl Nodes {
                     self.catch_up(node, id);
                 }
             }
+            Some(Result::Vacated) => {}
+        }
+    }
+
+    /// Gives up the seats that a node does not use: the answers to the joins that got them were
+    /// lost, and a repeated join has led elsewhere.
+    pub(super) fn give_up_unused(&mut self, node: usize, now: Time) {
+        let this = &self.nodes[node];
+        let joins = |job: &Job| job.node == node && matches!(job.work, Work::Join(_));
+        if self.jobs.values().any(joins) {
+            return;
+        }
+        let is_used =
+            |id: &i64| this.seats.contains(id) || this.sockets.values().any(|of| *of == Some(*id));
+        let seats = self.database.seats_of(&this.id).into_iter();
+        let unused: Vec<i64> = seats.filter(|id| !is_used(id)).collect();
+        for id in unused {
+            self.submit(node, 0, Work::Vacate(id), now);
         }
     }
 

@@ -250,3 +250,53 @@ fn a_final_that_is_told_again_at_a_stop_stands_at_its_place_though_its_audio_was
     let happenings = [(1060, Node(Fault::Freeze(3249))), (5506, Flush)];
     keeps(1_009_828, settings, &[Words(7), Words(12)], &happenings);
 }
+
+#[test]
+fn a_full_spool_may_lose_the_silence_behind_a_flush() {
+    let settings = Settings {
+        live: true,
+        wall_drift: 200,
+        format: Linear8k,
+        buffer: 10,
+        chunk: 40,
+        spool: 2000,
+        catch_up: 10,
+        disconnect_on_stop: false,
+        pause: PausePolicy::StopProcessing,
+        format_change: FormatChangePolicy::Restart,
+        modifies: false,
+        distinct: false,
+        interims: true,
+        interim_words: true,
+        latency: 80,
+        pad: PadSettings {
+            latency: 2000,
+            ..PadSettings::PLAIN
+        },
+        ..SAYING
+    };
+    let happenings = [(1291, Stall(2375)), (1661, Flush)];
+    keeps(
+        1_796_021_424_666_577_680,
+        settings,
+        &[Words(12), Words(8)],
+        &happenings,
+    );
+}
+
+#[test]
+fn a_cue_begins_at_the_millisecond_behind_two_short_gaps() {
+    let settings = Settings {
+        live: true,
+        stamps: Stamps::Jitter(50),
+        format: Mulaw,
+        chunk: 500,
+        pad: PadSettings {
+            latency: 2000,
+            unit: Unit::Cue,
+            ..PadSettings::PLAIN
+        },
+        ..PLAIN
+    };
+    keeps(0, settings, &[Words(11)], &[]);
+}

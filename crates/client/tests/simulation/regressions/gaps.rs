@@ -200,3 +200,61 @@ fn a_part_of_a_replayed_word_may_come_before_the_whole() {
     let happenings = [(0, Slow(58)), (7400, Cut(0)), (8090, Flush)];
     keeps(1795905308796849430, settings, &source, &happenings);
 }
+
+#[test]
+fn a_word_of_an_interim_waits_behind_a_mark_although_later_interims_are_without_it() {
+    let settings = Settings {
+        spool: 1000,
+        interims: true,
+        interim_words: true,
+        pad: PadSettings {
+            latency: 2000,
+            unit: Unit::Cue,
+            commits: true,
+            ..PadSettings::PLAIN
+        },
+        ..PLAIN
+    };
+    let source = [Words(11), Hole(200), Words(1), Gap(1), Words(7)];
+    keeps(0, settings, &source, &[(4000, Cut(0))]);
+}
+
+#[test]
+fn a_gap_may_go_over_earlier_ones() {
+    let settings = Settings {
+        live: true,
+        format: Flac(3),
+        buffer: 50,
+        spool: 1000,
+        catch_up: 10,
+        give_up: 4000,
+        disconnect_on_stop: false,
+        pause: PausePolicy::StopProcessing,
+        format_change: FormatChangePolicy::Reconnect,
+        distinct: false,
+        interims: true,
+        progress: true,
+        latency: 400,
+        ..SAYING
+    };
+    let source = [Words(15), Words(15), Silence(3540)];
+    let happenings = [(370, Slow(86)), (13_435, Terminate)];
+    keeps(1_796_021_707_011_012_024, settings, &source, &happenings);
+}
+
+#[test]
+fn an_older_final_may_come_behind_a_word_of_an_interim_that_waited_for_a_mark() {
+    let settings = Settings {
+        interims: true,
+        interim_words: true,
+        pad: PadSettings {
+            latency: 2000,
+            unit: Unit::Cue,
+            commits: true,
+            ..PadSettings::PLAIN
+        },
+        ..PLAIN
+    };
+    let source = [Words(5), Caps(Linear8k), Words(3)];
+    keeps(4, settings, &source, &[(1500, Cut(0))]);
+}

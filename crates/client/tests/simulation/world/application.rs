@@ -133,6 +133,7 @@ impl World {
         self.book.drained = None;
         self.book.ending_since = None;
         self.session.flush(self.now);
+        let _ = self.dropped_more();
         let starts = self.source.running_time;
         self.pad.flush(self.now, self.session.pushed(), starts)
     }

@@ -123,6 +123,10 @@ pub struct World {
     think: Duration,
     /// The spool was once nearly full, or flushed.
     pressed: bool,
+    /// How much audio was dropped.
+    dropped: u64,
+    /// When audio was dropped, but for what a flush drops.
+    drops: Vec<Time>,
     hopeless: bool,
     /// The application is about to pause for this long.
     suspending: Option<Duration>,
@@ -202,6 +206,8 @@ impl World {
             slow: Duration::ZERO,
             think: Duration::ZERO,
             pressed: false,
+            dropped: 0,
+            drops: Vec::new(),
             hopeless: false,
             suspending: None,
             suspended: false,
@@ -325,9 +331,18 @@ impl World {
         let more = settings.chunk.max(520) + settings.buffer + 1500;
         self.pressed |=
             self.session.audio_kept() + u64::from(more) * MS >= u64::from(settings.spool) * MS;
+        if self.source.epoch > 0 && self.dropped_more() {
+            self.drops.push(self.now);
+        }
         self.pad.sent(self.now, self.session.sent());
         self.pad.poll(self.now, &self.source.spoken)?;
         self.check(invariants::always)
+    }
+
+    /// Returns `true` if audio was dropped since the last call.
+    fn dropped_more(&mut self) -> bool {
+        let dropped = self.session.stats(self.now).audio_dropped;
+        std::mem::replace(&mut self.dropped, dropped) < dropped
     }
 
     fn check(&self, promises: fn(&Seen<'_>) -> Result<(), Broken>) -> Result<(), Broken> {
@@ -344,6 +359,7 @@ impl World {
             stats: &self.session.stats(self.now),
             kept: self.session.audio_kept(),
             pressed: self.pressed,
+            drops: &self.drops,
             hopeless: self.hopeless,
             stopped: self.stopped.is_some(),
         })

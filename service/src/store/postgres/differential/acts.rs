@@ -230,12 +230,33 @@ impl Run {
 
     /// Lets the speakers of a node leave, all or some of them.
     pub(super) async fn go(&mut self, node: usize) -> Answers {
-        let conversation = self.conversation();
         let (me, at) = (self.nodes[node].clone(), self.now);
+        // Mostly one that the node is in.
+        let seated = self.rules.seats_of(&me).last();
+        let seated = seated.filter(|_| self.rng.u8(0..4) > 0);
+        let conversation = seated.unwrap_or_else(|| self.conversation());
         let of = |outcome: Option<Outcome>| outcome.map(|outcome| kinds(outcome.entries()));
-        let (found, by_rule) = match self.rng.u8(0..5) {
+        let (found, by_rule) = match self.rng.u8(0..7) {
+            5 => {
+                let asked = json!({"k": "unused", "c": conversation, "at": at});
+                let found = self.write(node, asked).await.map(|_| kinds(&[]));
+                let vacated = self.rules.vacate(&me, conversation, at);
+                (found, vacated.ok().map(|_| kinds_by_rule([])))
+            }
+            6 => {
+                let held: Vec<i64> = self.rules.seats_of(&me).take(1).collect();
+                let asked = json!({"k": "seats", "held": held});
+                let found = self.write(node, asked).await.map(|seats| {
+                    let seats = seats.as_array().into_iter().flatten();
+                    let mut all: Vec<_> = seats.filter_map(|seat| seat["c"].as_i64()).collect();
+                    all.sort_unstable();
+                    format!("{all:?}")
+                });
+                let seats: Vec<i64> = self.rules.seats_of(&me).skip(1).collect();
+                (found, self.rules.lives(&me).then(|| format!("{seats:?}")))
+            }
             4 => {
-                let longest = self.rng.i64(1..9) * SECOND;
+                let longest = self.rng.i64(1..30) * SECOND;
                 let asked = json!({"k": "closes", "c": conversation, "longest": longest});
                 let found = self.write(node, asked).await.map(|_| kinds(&[]));
                 let closing = self.rules.closing(&me, conversation, at + longest);

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MPL-2.0
+
+//! Faults of several nodes that share conversations.
+
+use super::{SAYING, keeps};
+use crate::audio::Format::Linear8k;
+use crate::schedule::Fault;
+use crate::schedule::Happening::{Forget, Node};
+use crate::schedule::Piece::{Speaker, Words};
+use crate::schedule::{ClusterSettings, Settings};
+
+#[test]
+fn a_seat_whose_join_was_not_answered_is_given_up_when_the_join_leads_elsewhere() {
+    let settings = Settings {
+        live: true,
+        format: Linear8k,
+        buffer: 20,
+        chunk: 40,
+        spool: 2000,
+        drain_timeout: 3000,
+        announces: true,
+        distinct: false,
+        interims: true,
+        interim_words: true,
+        history: true,
+        latency: 80,
+        cluster: ClusterSettings {
+            nodes: 2,
+            keep: 60,
+            guest: false,
+        },
+        ..SAYING
+    };
+    let source = [Words(16), Words(16), Speaker(1), Words(16), Words(6)];
+    let happenings = [
+        (1123, Node(Fault::CutOff(11_761))),
+        (1544, Node(Fault::CutOff(7520))),
+        (6512, Forget),
+        (12_393, Node(Fault::Lose(4))),
+    ];
+    keeps(1_796_016_436_831_415_387, settings, &source, &happenings);
+}
