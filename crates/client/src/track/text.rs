@@ -29,6 +29,8 @@ pub enum TextUnit {
 const NEAR_FLUSH: u64 = SECOND / 2;
 /// How far the last committed word may have moved in its final, in words.
 const MOST_MOVED: usize = 3;
+/// The part of a word, one in so many, that has to stay where it was.
+const LEAST_OVERLAP: u64 = 4;
 
 /// The running times, in nanoseconds, that cues have to go by.
 #[derive(Debug, Clone, Copy)]
@@ -237,12 +239,10 @@ impl Reader {
         };
         // The service may move a word a little in its final, and join or part two of them.
         let key = last.key();
-        // An interim may know where a word begins, and not yet where it ends.
-        let audio = last.audio.start..last.audio.end.max(last.audio.start + 1);
         let near = (0..=MOST_MOVED).flat_map(|off| [told.checked_add(off), told.checked_sub(off)]);
         let same = |n: &usize| {
             let word = n.checked_sub(1).and_then(|at| words.get(at));
-            word.is_some_and(|word| word.key() == key && overlap(&word.audio, &audio))
+            word.is_some_and(|word| word.key() == key && overlap(&word.audio, &last.audio))
         };
         near.flatten().find(same).unwrap_or(told)
     }
@@ -366,8 +366,16 @@ impl Committed {
     }
 }
 
+/// Returns `true` if the audio of two words may be that of one. Neighbours may overlap a little,
+/// and be the same word said twice.
 fn overlap(one: &Range<Position>, other: &Range<Position>) -> bool {
-    one.start < other.end && other.start < one.end
+    // An interim may know where a word begins, and not yet where it ends.
+    let end = |audio: &Range<Position>| audio.end.max(audio.start + 1);
+    let length = |audio: &Range<Position>| end(audio) - audio.start;
+    let both = end(one)
+        .min(end(other))
+        .saturating_sub(one.start.max(other.start));
+    both > length(one).min(length(other)) / LEAST_OVERLAP
 }
 
 fn cutter(unit: TextUnit) -> Cutter {

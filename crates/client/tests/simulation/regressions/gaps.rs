@@ -258,3 +258,22 @@ fn an_older_final_may_come_behind_a_word_of_an_interim_that_waited_for_a_mark() 
     let source = [Words(5), Caps(Linear8k), Words(3)];
     keeps(4, settings, &source, &[(1500, Cut(0))]);
 }
+
+#[test]
+fn a_word_that_was_said_twice_is_told_twice_although_a_nanosecond_is_in_both() {
+    let settings = Settings {
+        format: Linear48k,
+        chunk: 170,
+        spool: 1000,
+        distinct: false,
+        interims: true,
+        interim_words: true,
+        pad: PadSettings {
+            latency: 2000,
+            commits: true,
+            ..PadSettings::PLAIN
+        },
+        ..PLAIN
+    };
+    keeps(0, settings, &[Words(6)], &[(900, Cut(0))]);
+}
