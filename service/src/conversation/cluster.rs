@@ -448,7 +448,9 @@ impl Memory for Hub {
     fn forget_after(&self, conversation: i64, head: u64) {
         let all: Vec<Arc<Conversation>> = self.conversations().values().cloned().collect();
         for conversation in all.iter().filter(|c| c.number == conversation) {
-            conversation.teller().rewind(head);
+            let mut teller = conversation.teller();
+            teller.rewind(head);
+            conversation.state().rewind(head);
         }
     }
 }

@@ -88,7 +88,7 @@ pub(crate) struct ConversationState {
     pub(crate) participants: Participants,
     pub(crate) members: Vec<Member>,
     /// The sockets of subscribers.
-    pub(crate) listeners: Vec<(u64, Recipient)>,
+    pub(crate) listeners: Vec<Listener>,
     pub(crate) next_member: u64,
     /// Number of sockets that join past admission and are no members yet.
     pub(crate) joining: usize,
@@ -128,6 +128,15 @@ struct Subjects {
     topics: Topics,
     /// `true` for a conversation of before a restart, until its log was read.
     is_forgotten: bool,
+}
+
+/// The socket of a subscriber.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    id: u64,
+    outbox: Recipient,
+    /// The last entry that it was sent before, which another node may have told before this one.
+    heard: u64,
 }
 
 /// The socket of a speaker.
@@ -209,9 +218,23 @@ impl ConversationState {
 
     /// Returns all sockets. Those of speakers have the member's id.
     fn sockets(&self) -> impl Iterator<Item = (Option<u64>, &Recipient)> {
+        self.sockets_behind(u64::MAX)
+    }
+
+    /// Returns the sockets that were not sent the entry with this number before.
+    fn sockets_behind(&self, seq: u64) -> impl Iterator<Item = (Option<u64>, &Recipient)> {
         let members = self.members.iter();
         let members = members.map(|member| (Some(member.id), &member.outbox));
-        members.chain(self.listeners.iter().map(|(_, outbox)| (None, outbox)))
+        let listeners = self.listeners.iter();
+        let listeners = listeners.filter(move |listener| listener.heard < seq);
+        members.chain(listeners.map(|listener| (None, &listener.outbox)))
+    }
+
+    /// Notes that the log has no entries after this number any more, and will have others.
+    pub(super) fn rewind(&mut self, head: u64) {
+        for listener in &mut self.listeners {
+            listener.heard = listener.heard.min(head);
+        }
     }
 
     /// Returns the forms in which the sockets are sent entries.
@@ -225,9 +248,10 @@ impl ConversationState {
         forms
     }
 
-    /// Sends the messages of an entry, whose audio came from the socket `origin`.
-    fn tell(&self, rendered: &[(&'static dyn Form, Rendered)], origin: Option<u64>) {
-        for (member, outbox) in self.sockets() {
+    /// Sends messages to the sockets, but for those of subscribers that have the entry with the
+    /// number `seq`. Their audio came from the socket `origin`.
+    fn tell(&self, rendered: &[(&'static dyn Form, Rendered)], seq: u64, origin: Option<u64>) {
+        for (member, outbox) in self.sockets_behind(seq) {
             let messages = rendered.iter().find(|(form, _)| outbox.is_told_in(*form));
             let messages = messages.map_or(&[][..], |(_, messages)| messages);
             for (audience, text) in messages {
@@ -248,7 +272,7 @@ impl ConversationState {
     /// Tells the subscribers that the conversation is over, and closes their sockets.
     pub(crate) fn dismiss(&mut self) {
         let text: Text = reply::conversation_completed(self.participants.id()).into();
-        for (_, outbox) in self.listeners.drain(..) {
+        for Listener { outbox, .. } in self.listeners.drain(..) {
             outbox.send(text.clone());
             outbox.close(1000, "");
         }
@@ -302,11 +326,12 @@ impl ConversationState {
         id
     }
 
-    /// Adds a subscriber's socket and returns its id.
-    pub(crate) fn listen(&mut self, outbox: Recipient) -> u64 {
+    /// Adds the socket of a subscriber that has the entries up to the number `heard`. Returns
+    /// its id.
+    pub(crate) fn listen(&mut self, outbox: Recipient, heard: u64) -> u64 {
         let id = self.next_member;
         self.next_member += 1;
-        self.listeners.push((id, outbox));
+        self.listeners.push(Listener { id, outbox, heard });
         id
     }
 
@@ -774,7 +799,7 @@ impl Conversation {
                     if self.log.registry().is_some() {
                         self.learn(&entry);
                     }
-                    self.send(|form| form.render(&entry), origin);
+                    self.send_entry(entry.seq, |form| form.render(&entry), origin);
                     is_news = true;
                 }
                 Next::Read(after, before) => {
@@ -796,10 +821,16 @@ impl Conversation {
     /// Sends messages to all sockets, to each in its own form. The state is not locked
     /// while they are rendered.
     pub(super) fn send(&self, render: impl Fn(&dyn Form) -> Rendered, origin: Option<u64>) {
+        self.send_entry(u64::MAX, render, origin);
+    }
+
+    /// Sends the messages of the entry with the number `seq` in the same way, but to the
+    /// subscribers that have it.
+    fn send_entry(&self, seq: u64, render: impl Fn(&dyn Form) -> Rendered, origin: Option<u64>) {
         let forms = self.state().forms();
         let rendered = forms.into_iter().map(|form| (form, render(form)));
         let rendered: Vec<_> = rendered.collect();
-        self.state().tell(&rendered, origin);
+        self.state().tell(&rendered, seq, origin);
     }
 
     /// Reads entries between these two numbers from the log, for the teller.
@@ -838,7 +869,7 @@ impl Conversation {
             return None;
         }
         outbox.send(first);
-        let listener = state.listen(outbox.clone());
+        let listener = state.listen(outbox.clone(), 0);
         drop(state);
         let conversation = Arc::clone(self);
         Some(ListenerSlot {
@@ -847,9 +878,9 @@ impl Conversation {
         })
     }
 
-    /// Adds a subscriber's socket if `heard` is the last entry that was sent to the
-    /// others. Otherwise returns the entries after `heard` as an error, if they are
-    /// remembered.
+    /// Adds a subscriber's socket if no entry after `heard` was sent to the others. It is not sent
+    /// those up to `heard`, which this node may have yet to tell. Otherwise returns the entries
+    /// after `heard` as an error, if they are remembered.
     pub(crate) fn listen_from(
         self: &Arc<Self>,
         heard: u64,
@@ -859,7 +890,7 @@ impl Conversation {
         if teller.told() > heard {
             return Err(teller.since(heard));
         }
-        let listener = self.state().listen(outbox.clone());
+        let listener = self.state().listen(outbox.clone(), heard);
         let conversation = Arc::clone(self);
         Ok(ListenerSlot {
             conversation,
@@ -939,7 +970,9 @@ pub(crate) struct ListenerSlot {
 impl Drop for ListenerSlot {
     fn drop(&mut self) {
         let mut state = self.conversation.state();
-        state.listeners.retain(|(id, _)| *id != self.listener);
+        state
+            .listeners
+            .retain(|listener| listener.id != self.listener);
     }
 }
 

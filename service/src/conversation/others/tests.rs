@@ -113,7 +113,7 @@ fn conversation() -> (Arc<Conversation>, impl FnMut() -> Vec<String>) {
     let conversation = Conversation::behind(key("x"), Participants::new(), log, clock, 3);
     let (outbox, mut frames) = Outbox::new(64);
     let listener = Recipient::new(outbox, &Plain);
-    conversation.state().listen(listener);
+    conversation.state().listen(listener, 0);
     let told = move || {
         let mut told = Vec::new();
         while let Ok(Frame::Text(text)) = frames.try_recv() {
@@ -156,6 +156,33 @@ fn entries_of_others_are_told_in_order_and_once_and_a_gap_is_not_passed_over() {
     assert!(conversation.heard(said(5, 9)));
     assert!(conversation.heard(said(6, 9)));
     assert_eq!(told(), ["final 5", "final 6"]);
+}
+
+#[test]
+fn a_subscriber_that_comes_from_another_node_is_told_nothing_again_that_was_told_there() {
+    let (conversation, mut told_first) = conversation();
+    let (outbox, mut frames) = Outbox::new(64);
+    let _slot = conversation
+        .listen_from(5, &Recipient::new(outbox, &Plain))
+        .expect("nothing is missing");
+    let mut told = move || {
+        let texts = std::iter::from_fn(|| frames.try_recv().ok());
+        let texts = texts.map(|frame| match frame {
+            Frame::Text(text) => text.to_string(),
+            other => format!("{other:?}"),
+        });
+        texts.collect::<Vec<_>>()
+    };
+    for seq in 4..=6 {
+        assert!(conversation.heard(said(seq, 9)));
+    }
+    assert_eq!(told_first(), ["final 4", "final 5", "final 6"]);
+    assert_eq!(told(), ["final 6"]);
+    // The database has lost the last two, and gets others in their place.
+    conversation.teller().rewind(4);
+    conversation.state().rewind(4);
+    assert!(conversation.heard(said(5, 9)));
+    assert_eq!(told(), ["final 5"]);
 }
 
 #[test]

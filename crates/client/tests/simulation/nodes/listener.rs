@@ -17,6 +17,8 @@ pub struct Listener {
     at: Option<(i64, u64)>,
     /// It lost its node, and has yet to say where it goes on.
     lost: bool,
+    /// The last entry that it had when it came to its node, which may have yet to tell that.
+    had: u64,
     /// The entries that it heard, from which one on and how many.
     heard: BTreeMap<i64, (u64, u64)>,
     pub wrong: Option<String>,
@@ -28,6 +30,7 @@ impl Listener {
             node,
             at: None,
             lost: false,
+            had: 0,
             heard: BTreeMap::new(),
             wrong: None,
         }
@@ -36,7 +39,7 @@ impl Listener {
     /// Hears what a node tells in a conversation.
     pub fn hear(&mut self, node: usize, id: i64, entry: &Written) {
         let Some((of, last)) = self.at else { return };
-        if node != self.node || of != id || self.lost {
+        if node != self.node || of != id || self.lost || entry.seq <= self.had {
             return;
         }
         if entry.seq != last + 1 {
@@ -103,6 +106,7 @@ impl Nodes {
             };
             let listener = &mut self.listeners[n];
             (listener.at, listener.lost) = (Some((id, after)), false);
+            listener.had = after;
             for entry in missed {
                 listener.hear(node, id, &entry);
             }
