@@ -29,8 +29,8 @@ pub enum TextUnit {
 const NEAR_FLUSH: u64 = SECOND / 2;
 /// How far the last committed word may have moved in its final, in words.
 const MOST_MOVED: usize = 3;
-/// The part of a word, one in so many, that has to stay where it was.
-const LEAST_OVERLAP: u64 = 4;
+/// How much neighbouring words may overlap, in nanoseconds: positions are rounded.
+const MOST_OVERLAP: u64 = SECOND / 1000;
 
 /// The running times, in nanoseconds, that cues have to go by.
 #[derive(Debug, Clone, Copy)]
@@ -375,7 +375,7 @@ fn overlap(one: &Range<Position>, other: &Range<Position>) -> bool {
     let both = end(one)
         .min(end(other))
         .saturating_sub(one.start.max(other.start));
-    both > length(one).min(length(other)) / LEAST_OVERLAP
+    both > MOST_OVERLAP.min(length(one).min(length(other)) / 2)
 }
 
 fn cutter(unit: TextUnit) -> Cutter {

@@ -386,7 +386,12 @@ impl Pad {
             }
             let start = word.running_time;
             // A text of several words stands before or behind a mark between them.
+            let waits = self.settings.commits && self.were_due.contains(number);
             let (before, behind) = match (self.settings.unit, words.first(), words.last()) {
+                // … of whose words the final may have one.
+                (Unit::Cue | Unit::Sentence, Some((_, first)), Some(_)) if waits => {
+                    (u64::MAX, first.audio.start)
+                }
                 (Unit::Cue | Unit::Sentence, Some((_, first)), Some((_, last))) => {
                     (last.audio.end - 1, first.audio.start)
                 }

@@ -277,3 +277,27 @@ fn a_word_that_was_said_twice_is_told_twice_although_a_nanosecond_is_in_both() {
     };
     keeps(0, settings, &[Words(6)], &[(900, Cut(0))]);
 }
+
+#[test]
+fn a_cue_of_an_interim_stands_behind_the_mark_in_it_although_the_final_ends_there() {
+    let settings = Settings {
+        buffer: 10,
+        interims: true,
+        interim_words: true,
+        latency: 400,
+        pad: PadSettings {
+            latency: 2000,
+            unit: Unit::Cue,
+            commits: true,
+            ..PadSettings::PLAIN
+        },
+        ..PLAIN
+    };
+    let source = [Words(10), Speaker(0), Words(8)];
+    keeps(
+        1_796_023_767_257_684_042,
+        settings,
+        &source,
+        &[(4000, Refuse(0, 0, 0))],
+    );
+}
