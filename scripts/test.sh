@@ -58,6 +58,9 @@ elif [[ ${CI:-} == @(true|1) ]]; then
 else
     echo 'SKIPPED: every test that needs the model tiny.en, which cannot be had, see above' >&2
 fi
+# How many tests of a program run at once: see the script.
+triple=$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
+export "CARGO_TARGET_${triple}_RUNNER=$PWD/scripts/run-test.sh"
 bound=40m
 timeout --kill-after=10s "$bound" cargo test --workspace --locked --no-fail-fast 2>&1 |
     tee "$log" || status=$?

@@ -16,7 +16,7 @@ use super::seats;
 use super::session::until;
 use crate::clock::ConversationClock;
 use crate::workers::Undone;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 use symbl_log::fence::GONE;
@@ -206,15 +206,11 @@ impl Hub {
                 returns: false,
             }
         });
-        let mut _under_way;
         let joined = loop {
             let Some(registry) = self.log.registry() else {
                 break Joined::None;
             };
-            // Until the conversation has the seat.
-            let pending;
-            (_under_way, pending) = self.seats.ask(key, || registry.join(wanted.clone()));
-            match (pending.await?, wanted.here.take()) {
+            match (registry.join(wanted.clone()).await?, wanted.here.take()) {
                 (Joined::Here, Some(here)) if self.stays(key, here, seat, false) => {
                     return Ok(true);
                 }
@@ -229,6 +225,8 @@ impl Hub {
             }
             Joined::None | Joined::Here => {}
             Joined::Closing => return Ok(false),
+            // Another socket has found it here meanwhile.
+            Joined::New if self.stays(key, participants.ids().0, seat, false) => {}
             Joined::New => {
                 let clock = ConversationClock::begin(self.wall.now());
                 let conversation = self.conversation(key, participants, clock);
@@ -387,6 +385,7 @@ impl Hub {
                 tokio::spawn(hear(Arc::downgrade(self), notes, Arc::clone(&look)));
             }
             tokio::spawn(follow(Arc::downgrade(self), look));
+            tokio::spawn(seats::watch(Arc::downgrade(self)));
         }
     }
 
@@ -437,7 +436,7 @@ impl Memory for Hub {
                 connection_id: conversation.key.connection_id.clone(),
                 session: conversation.session.clone(),
                 keep: i64::try_from(keep).unwrap_or(i64::MAX),
-                has_speakers: !state.members.is_empty(),
+                has_speakers: state.has_streams(),
                 told,
                 entries,
             }
@@ -460,7 +459,6 @@ async fn follow(hub: Weak<Hub>, look: Arc<Notify>) {
     let mut is_failing = false;
     let mut times_gone = 0;
     let mut followed = HashMap::new();
-    let (mut seats_looked_at, mut unused_seats) = (Instant::now(), HashSet::new());
     loop {
         // The look does not wait for the bus.
         let _ = timeout(LOOK, look.notified()).await;
@@ -476,19 +474,6 @@ async fn follow(hub: Weak<Hub>, look: Arc<Notify>) {
                     .state()
                     .send_away(GONE, "this node was not heard of for too long");
             }
-        }
-        if seats_looked_at.elapsed() >= seats::LOOK {
-            seats_looked_at = Instant::now();
-            let (looking, mut before) = (Arc::clone(&hub), std::mem::take(&mut unused_seats));
-            let looked = hub.workers.run(move || {
-                let looked = looking.give_up_unused_seats(&mut before);
-                looked.map(|()| before)
-            });
-            // Without an answer it looks again later.
-            unused_seats = match looked.await {
-                Ok(Ok(unused)) => unused,
-                Ok(Err(_)) | Err(_) => HashSet::new(),
-            };
         }
         if all.is_empty() {
             continue;

@@ -12,8 +12,9 @@
 //!
 //! Locks: the map of conversations and the state of a conversation are never held
 //! together, so a thread that waits for one conversation delays no other conversation.
-//! The teller of a conversation is taken before its state. Every lock but the teller's is
-//! held for a few calls only, and no lock is held across an await.
+//! The teller of a conversation is taken before its state, and [`Seats`] before the map and before
+//! states. Every lock but the teller's is held for a few calls only, and no lock is held across
+//! an await.
 
 use super::cluster::Seat;
 use super::entry::{Entry, Speaker};
@@ -394,6 +395,7 @@ impl Hub {
     ) -> SocketSlot {
         let outbox = recipient.into();
         let patience = tokio::time::Instant::now() + self.longest_closing;
+        let _under_way = self.log.registry().map(|_| self.seats.hold(key));
         let mut anew = anew;
         loop {
             let seat = self.take_a_seat(key, anew, patience).await;

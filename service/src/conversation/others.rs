@@ -45,21 +45,23 @@ impl Conversation {
         if place != Place::Now {
             return place;
         }
+        // It is of what is said next, which a subscriber may have heard elsewhere.
+        let next = teller.told() + 1;
         match &volatile.shown {
             Shown::Interim(copy) => {
                 let words = copy.words();
                 let interim = copy.with(&words);
-                self.show_others(&Live::Interim(interim));
+                self.show_others(next, &Live::Interim(interim));
                 self.show(&interim, volatile.stamp.start_request);
             }
-            Shown::Trackers(matches) => self.show_others(&Live::Trackers(matches)),
-            Shown::Nothing(said) => self.send(|form| form.said(said), None),
+            Shown::Trackers(matches) => self.show_others(next, &Live::Trackers(matches)),
+            Shown::Nothing(said) => self.send_entry(next, |form| form.said(said), None),
         }
         place
     }
 
-    fn show_others(&self, live: &Live<'_>) {
-        self.send(|form| form.live(live), None);
+    fn show_others(&self, next: u64, live: &Live<'_>) {
+        self.send_entry(next, |form| form.live(live), None);
     }
 
     /// Returns the bus, if a listener on another node wants to see what is in no log.

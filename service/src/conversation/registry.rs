@@ -74,8 +74,8 @@ pub(crate) struct Known {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Seated {
     pub(crate) conversation: i64,
-    /// Its connection id. `None` for one that never began and that no join can lead to.
-    pub(crate) key: Option<ConversationKey>,
+    /// The connection ids that lead to it: its own, and those of its jobs.
+    pub(crate) keys: Vec<ConversationKey>,
 }
 
 /// How far the log of a conversation is.
@@ -149,16 +149,17 @@ pub(crate) trait Registry: fmt::Debug + Send + Sync {
     /// how long that takes at most. A seat for a speaker ends that. Does not block.
     fn closes(&self, conversation: i64, longest: Duration);
 
-    /// Returns the conversations other than those in `used` in which this node has a seat.
+    /// Returns conversations other than those in `used` in which this node has a seat: a hundred
+    /// at most.
     ///
     /// # Errors
     ///
     /// The database does not answer.
     fn seats_but(&self, used: Vec<i64>) -> Result<Vec<Seated>, LogError>;
 
-    /// Gives up the seat of this node in a conversation. One that nobody else is in then waits
-    /// for its speakers. It takes effect before all joins that are asked after it. Does not
-    /// block.
+    /// Gives up the seat of this node in a conversation. One that nobody else is in then ends when
+    /// it would have ended without that seat. It takes effect before all joins that are asked
+    /// after it. Does not block.
     fn vacate(&self, conversation: i64, at: i64);
 
     /// Counts a socket for its account. Returns `false` if the nodes that live have all

@@ -89,6 +89,8 @@ pub(crate) struct ConversationState {
     pub(crate) members: Vec<Member>,
     /// The sockets of subscribers.
     pub(crate) listeners: Vec<Listener>,
+    /// How often the log has lost its last entries.
+    pub(crate) rewinds: u64,
     pub(crate) next_member: u64,
     /// Number of sockets that join past admission and are no members yet.
     pub(crate) joining: usize,
@@ -135,7 +137,7 @@ struct Subjects {
 pub(crate) struct Listener {
     id: u64,
     outbox: Recipient,
-    /// The last entry that it was sent before, which another node may have told before this one.
+    /// The last entry that it has already, perhaps from another node.
     heard: u64,
 }
 
@@ -198,6 +200,7 @@ impl ConversationState {
             participants,
             members: Vec::new(),
             listeners: Vec::new(),
+            rewinds: 0,
             next_member: 0,
             joining: 0,
             closing: 0,
@@ -232,6 +235,7 @@ impl ConversationState {
 
     /// Notes that the log has no entries after this number any more, and will have others.
     pub(super) fn rewind(&mut self, head: u64) {
+        self.rewinds += 1;
         for listener in &mut self.listeners {
             listener.heard = listener.heard.min(head);
         }
@@ -301,6 +305,11 @@ impl ConversationState {
         let _ = self.wait(now);
         let sockets = self.members.len() + self.joining + self.closing;
         self.is_live() && (sockets == 0 || !self.owed.is_empty())
+    }
+
+    /// Returns `true` if streams of this node speak in the conversation, or still owe results.
+    pub(crate) fn has_streams(&self) -> bool {
+        !self.members.is_empty() || self.closing > 0 || self.owing > 0
     }
 
     /// Returns `true` if all that is left are sockets that are being closed.
@@ -826,7 +835,12 @@ impl Conversation {
 
     /// Sends the messages of the entry with the number `seq` in the same way, but to the
     /// subscribers that have it.
-    fn send_entry(&self, seq: u64, render: impl Fn(&dyn Form) -> Rendered, origin: Option<u64>) {
+    pub(super) fn send_entry(
+        &self,
+        seq: u64,
+        render: impl Fn(&dyn Form) -> Rendered,
+        origin: Option<u64>,
+    ) {
         let forms = self.state().forms();
         let rendered = forms.into_iter().map(|form| (form, render(form)));
         let rendered: Vec<_> = rendered.collect();
@@ -879,18 +893,28 @@ impl Conversation {
     }
 
     /// Adds a subscriber's socket if no entry after `heard` was sent to the others. It is not sent
-    /// those up to `heard`, which this node may have yet to tell. Otherwise returns the entries
+    /// those up to `heard`, which this node may not have told yet. Otherwise returns the entries
     /// after `heard` as an error, if they are remembered.
+    ///
+    /// The log has lost its last entries `rewinds` times before those up to `heard` were read.
     pub(crate) fn listen_from(
         self: &Arc<Self>,
         heard: u64,
+        rewinds: u64,
         outbox: &Recipient,
     ) -> Result<ListenerSlot, Option<Vec<Arc<Entry>>>> {
         let teller = self.teller();
         if teller.told() > heard {
             return Err(teller.since(heard));
         }
-        let listener = self.state().listen(outbox.clone(), heard);
+        let mut state = self.state();
+        let heard = match state.rewinds == rewinds {
+            true => heard,
+            // Others have taken the place of some of them.
+            false => heard.min(teller.told()),
+        };
+        let listener = state.listen(outbox.clone(), heard);
+        drop(state);
         let conversation = Arc::clone(self);
         Ok(ListenerSlot {
             conversation,

@@ -3,35 +3,36 @@
 //! Gives up the seats of this node that it does not use.
 //!
 //! A seat keeps its conversation from ending, on whatever nodes it is. A node gets one with a
-//! join, and does not know of it if the answer is lost: the connection to the database breaks
-//! after the commit and the repeated join leads to another conversation, or nobody waits for
-//! the answer any more. So the node compares its seats with the conversations that it has
-//! speakers in.
+//! join, and does not know of it if the answer comes too late or never: the connection to the
+//! database breaks after the commit and the repeated join leads to another conversation, or
+//! nobody waits for the answer any more. So the node compares its seats with the conversations
+//! that it has speakers in.
 
 use super::hub::{Conversation, ConversationKey, Hub};
 use super::log::LogError;
-use super::registry::{Pending, Seated};
+use super::registry::Seated;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
+use tokio::time::sleep;
 
-/// Time between two looks. A seat is given up with the second one that finds it unused.
-pub(super) const LOOK: Duration = Duration::from_secs(5);
+/// Time between two looks. A seat is given up by the second one that finds it unused.
+const LOOK: Duration = Duration::from_secs(5);
 
-/// What this node has to know to tell which of its seats it uses.
+/// What this node needs, to know which of its seats it uses.
 #[derive(Debug, Default)]
 pub(crate) struct Seats(Mutex<Uses>);
 
 #[derive(Debug, Default)]
 struct Uses {
-    /// How many joins of each connection id are under way.
+    /// How many sockets of each connection id are about to join.
     joins: HashMap<ConversationKey, usize>,
     /// Conversations that are no longer those of their connection ids. Their last streams may
     /// still speak in them.
     replaced: Vec<Weak<Conversation>>,
 }
 
-/// A join that is under way until this is dropped.
+/// A socket that is about to join, until this is dropped.
 #[derive(Debug)]
 pub(super) struct UnderWay<'a> {
     seats: &'a Seats,
@@ -43,19 +44,11 @@ impl Seats {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks for a seat in the conversation of a connection id. Hold the first that this returns
-    /// until the conversation has the seat.
-    pub(super) fn ask<'a, T>(
-        &'a self,
-        key: &'a ConversationKey,
-        ask: impl FnOnce() -> Pending<T>,
-    ) -> (UnderWay<'a>, Pending<T>) {
-        let mut uses = self.uses();
-        *uses.joins.entry(key.clone()).or_default() += 1;
-        // Asked while locked: no seat is given up between the two.
-        let pending = ask();
-        drop(uses);
-        (UnderWay { seats: self, key }, pending)
+    /// Keeps the seats in the conversations of a connection id until what this returns is
+    /// dropped. Those that are given up before are so before a join that is asked for now.
+    pub(super) fn hold<'a>(&'a self, key: &'a ConversationKey) -> UnderWay<'a> {
+        *self.uses().joins.entry(key.clone()).or_default() += 1;
+        UnderWay { seats: self, key }
     }
 
     /// Notes that a conversation is no longer that of its connection id.
@@ -76,53 +69,79 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-/// Returns `true` if this node needs its seat in a conversation, or will give it up itself.
-fn is_used(conversation: &Conversation) -> bool {
-    let state = conversation.state();
-    let streams = state.members.len() + state.closing + state.owing + state.joining;
-    !state.is_finished && (state.seat.is_some() || streams > 0)
+impl Conversation {
+    /// Returns `true` if this node needs its seat, or will give it up itself.
+    fn uses_seat(&self) -> bool {
+        let state = self.state();
+        let has_seat = state.seat.is_some() || state.joining > 0;
+        !state.is_finished && (has_seat || state.has_streams())
+    }
 }
 
 impl Hub {
+    /// Returns the conversations in which this node uses its seat.
     fn used_seats(&self, uses: &mut Uses) -> HashSet<i64> {
         uses.replaced.retain(|one| one.strong_count() > 0);
         let mut all: Vec<Arc<Conversation>> = self.conversations().values().cloned().collect();
         all.extend(uses.replaced.iter().filter_map(Weak::upgrade));
-        let used = all.iter().filter(|conversation| is_used(conversation));
+        let used = all.iter().filter(|conversation| conversation.uses_seat());
         used.map(|conversation| conversation.number).collect()
     }
 
     /// Gives up the seats that this node does not use and did not use when it looked `before`.
     /// Blocks.
-    pub(super) fn give_up_unused_seats(&self, before: &mut HashSet<i64>) -> Result<(), LogError> {
+    fn give_up_unused_seats(&self, before: &mut HashSet<i64>) -> Result<(), LogError> {
         let Some(registry) = self.log.registry() else {
             return Ok(());
         };
         let used = self.used_seats(&mut self.seats.uses());
         let found = registry.seats_but(used.into_iter().collect())?;
-        let mut unused = HashSet::new();
-        for Seated { conversation, key } in found {
-            if !before.contains(&conversation) {
-                unused.insert(conversation);
-                continue;
-            }
-            // No join begins while this is locked.
-            let mut uses = self.seats.uses();
-            let is_asked_for = key.is_some_and(|key| uses.joins.contains_key(&key));
-            if is_asked_for || self.used_seats(&mut uses).contains(&conversation) {
+        let (again, new): (Vec<Seated>, Vec<Seated>) = found
+            .into_iter()
+            .partition(|seat| before.contains(&seat.conversation));
+        *before = new.iter().map(|seat| seat.conversation).collect();
+        if again.is_empty() {
+            return Ok(());
+        }
+        // While this is locked, no socket begins to join.
+        let mut uses = self.seats.uses();
+        let used = self.used_seats(&mut uses);
+        for Seated { conversation, keys } in again {
+            let is_asked_for = keys.iter().any(|key| uses.joins.contains_key(key));
+            if is_asked_for || used.contains(&conversation) {
                 continue;
             }
             registry.vacate(conversation, self.wall.now());
-            drop(uses);
             tracing::warn!(
                 event = "seat given up",
                 conversation,
-                "this node had a part in a conversation without knowing it, because an answer \
-                 of the database was lost"
+                "this node was counted in a conversation that it has no speaker in: an answer of \
+                 the database came too late or never"
             );
         }
-        *before = unused;
         Ok(())
+    }
+}
+
+/// Looks for seats that this node does not use, until the service ends.
+pub(super) async fn watch(hub: Weak<Hub>) {
+    let (mut unused, mut is_failing) = (HashSet::new(), false);
+    loop {
+        sleep(LOOK).await;
+        let Some(hub) = hub.upgrade() else { return };
+        let (looking, mut before) = (Arc::clone(&hub), std::mem::take(&mut unused));
+        let looked = hub.workers.run(move || {
+            let looked = looking.give_up_unused_seats(&mut before);
+            looked.map(|()| before)
+        });
+        let looked = looked.await.map_err(LogError::from);
+        match looked.and_then(|looked| looked) {
+            Ok(before) => (unused, is_failing) = (before, false),
+            Err(error) if !std::mem::replace(&mut is_failing, true) => {
+                tracing::warn!(%error, "seats that nobody uses are given up later");
+            }
+            Err(_) => {}
+        }
     }
 }
 
@@ -158,7 +177,7 @@ mod tests {
     fn seat<'a>(all: &Seated, seats: impl IntoIterator<Item = (&'a str, i64)>) {
         let seats = seats.into_iter().map(|(id, conversation)| super::Seated {
             conversation,
-            key: (!id.is_empty()).then(|| key(id)),
+            keys: id.split_whitespace().map(key).collect(),
         });
         all.lock().expect("the seats").extend(seats);
     }

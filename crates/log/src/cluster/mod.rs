@@ -257,7 +257,9 @@ impl Cluster {
         seats.sort_by_key(|(of, beats, id)| (*of, beats.is_none(), *beats, id.clone()));
         let mut entries = Vec::new();
         for (id, beats, node) in seats {
-            let entry = self.free(&node, id, beats.unwrap_or(now));
+            let since = beats.unwrap_or(now);
+            let keep = self.conversations.get(&id).map_or(0, |one| one.keep);
+            let entry = self.free(&node, id, since + keep * SECOND);
             entries.extend(entry.map(|entry| (id, entry)));
         }
         entries
@@ -271,31 +273,38 @@ impl Cluster {
     }
 
     /// Gives up a seat that a node got and does not use, because the answer to its join was
-    /// lost. Returns the new entry, if nobody else is in the conversation.
+    /// lost. Returns the new entry, if nobody else is in the conversation: that ends when it would
+    /// have ended without this seat, and no earlier than now.
     ///
     /// # Errors
     ///
     /// The node was declared gone.
     pub fn vacate(&mut self, me: &str, id: i64, now: i64) -> Result<Option<Entry>, Fenced> {
         self.writes(me)?;
-        Ok(self.free(me, id, now))
+        let ends = self.conversations.get(&id).map_or(now, |one| {
+            let is_awaited = one.members.values().any(|member| member.here);
+            let keep = if is_awaited { one.keep } else { 0 };
+            one.ends.unwrap_or(now + keep * SECOND)
+        });
+        Ok(self.free(me, id, ends))
     }
 
-    /// Frees a seat. A conversation that nobody else is in waits for its speakers from `since`.
-    fn free(&mut self, node: &str, id: i64, since: i64) -> Option<Entry> {
+    /// Frees a seat. If nobody else is in the conversation, one that has begun is over at `ends`
+    /// unless a speaker comes, and one that has not is forgotten.
+    fn free(&mut self, node: &str, id: i64, ends: i64) -> Option<Entry> {
         let had_seat = self.seats.remove(&(id, node.to_owned())).is_some();
         if !had_seat || self.is_seated(id) {
             return None;
         }
         match self.conversations.get_mut(&id) {
             Some(conversation) if conversation.ended.is_none() => {
-                let ends = since + conversation.keep * SECOND;
                 conversation.ends = Some(ends);
                 let kind = Kind::Closed { ends };
                 let seq = conversation.append();
                 seq.map(|seq| Entry { seq, kind })
             }
-            _ => {
+            Some(_) => None,
+            None => {
                 self.rooms.retain(|_, of| *of != id);
                 None
             }

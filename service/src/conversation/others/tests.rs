@@ -163,7 +163,7 @@ fn a_subscriber_that_comes_from_another_node_is_told_nothing_again_that_was_told
     let (conversation, mut told_first) = conversation();
     let (outbox, mut frames) = Outbox::new(64);
     let _slot = conversation
-        .listen_from(5, &Recipient::new(outbox, &Plain))
+        .listen_from(5, 0, &Recipient::new(outbox, &Plain))
         .expect("nothing is missing");
     let mut told = move || {
         let texts = std::iter::from_fn(|| frames.try_recv().ok());
@@ -173,16 +173,33 @@ fn a_subscriber_that_comes_from_another_node_is_told_nothing_again_that_was_told
         });
         texts.collect::<Vec<_>>()
     };
-    for seq in 4..=6 {
+    assert_eq!(
+        conversation.overheard(&volatile("four", 9, 1, 0)),
+        Place::Now
+    );
+    for seq in 4..=5 {
         assert!(conversation.heard(said(seq, 9)));
     }
-    assert_eq!(told_first(), ["final 4", "final 5", "final 6"]);
-    assert_eq!(told(), ["final 6"]);
+    assert_eq!(
+        conversation.overheard(&volatile("six", 9, 2, 5)),
+        Place::Now
+    );
+    assert!(conversation.heard(said(6, 9)));
+    let all = ["four", "final 4", "final 5", "six", "final 6"];
+    assert_eq!(told_first(), all);
+    assert_eq!(told(), ["six", "final 6"]);
     // The database has lost the last two, and gets others in their place.
     conversation.teller().rewind(4);
     conversation.state().rewind(4);
     assert!(conversation.heard(said(5, 9)));
     assert_eq!(told(), ["final 5"]);
+    // One that read up to the seventh before that is told the sixth that came since.
+    let (outbox, mut frames) = Outbox::new(64);
+    let _slot = conversation
+        .listen_from(7, 0, &Recipient::new(outbox, &Plain))
+        .expect("nothing is missing");
+    assert!(conversation.heard(said(6, 9)));
+    assert!(frames.try_recv().is_ok());
 }
 
 #[test]

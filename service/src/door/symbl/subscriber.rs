@@ -102,6 +102,7 @@ async fn listen(
     let Some(conversation) = conversation else {
         return (1000, "");
     };
+    let rewinds = conversation.state().rewinds;
     let reading = Arc::clone(&conversation);
     let found = hub.workers.run(move || coming_in(&reading, after)).await;
     let found = found.ok().and_then(Result::ok);
@@ -118,7 +119,7 @@ async fn listen(
     };
     outbox.send(started);
     loop {
-        let entries = match conversation.listen_from(heard, outbox) {
+        let entries = match conversation.listen_from(heard, rewinds, outbox) {
             Ok(_listener_slot) if conversation.state().is_finished => {
                 outbox.send(reply::conversation_completed(&conversation.id));
                 return (1000, "");

@@ -333,8 +333,8 @@ const FENCES: [(&str, &str); 11] = [
     ("beats < as_of - lease", "beats < as_of - lease / 2"),
     ("IF FOUND OR (r ? 'asks'", "IF (r ? 'asks'"),
     (
-        "    IF FOUND THEN\n        RETURN;\n    END IF;\n    UPDATE conversation SET ends = since",
-        "    UPDATE conversation SET ends = since",
+        "    IF FOUND THEN\n        RETURN;\n    END IF;\n    IF NOT is_begun THEN",
+        "    IF NOT is_begun THEN",
     ),
     ("AND symbl_closing_1(known.conversation)", "AND false"),
     (

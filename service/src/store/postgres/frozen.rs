@@ -331,6 +331,8 @@ fn records() -> Vec<Value> {
     all.extend([
         json!({"k": "heads", "of": [conversation]}),
         json!({"k": "closes", "c": 2, "longest": 1_000_000_000}),
+        json!({"k": "seats", "used": [2]}),
+        json!({"k": "unused", "c": 3, "at": AT}),
         join(true, "other"),
         json!({
             "k": "claim", "account": "app", "id": "socket", "most": 1, "returns": false, "free": [],

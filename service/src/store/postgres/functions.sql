@@ -563,15 +563,21 @@ BEGIN
     RETURN many;
 END $$;
 
--- Frees the seat of a node in a conversation. One that nobody else is in waits for its speakers from
--- `since`.
-CREATE OR REPLACE FUNCTION symbl_vacate_1(holder text, c bigint, since bigint, at bigint)
+-- Frees the seat of a node in a conversation. If nobody else is in it, one that has begun is over at
+-- `last` unless a speaker comes, and one that has not is forgotten.
+CREATE OR REPLACE FUNCTION symbl_vacate_1(holder text, c bigint, last bigint, at bigint)
 RETURNS void LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
-    last bigint;
+    has_ended boolean;
+    is_begun boolean;
 BEGIN
-    PERFORM 1 FROM conversation WHERE id = c FOR NO KEY UPDATE;
+    SELECT ended IS NOT NULL INTO has_ended FROM conversation WHERE id = c FOR NO KEY UPDATE;
+    is_begun := FOUND;
+    IF NOT is_begun THEN
+        -- Joins of other nodes wait for this row. Those before have their seats by now.
+        PERFORM 1 FROM room WHERE conversation = c FOR UPDATE;
+    END IF;
     DELETE FROM seat WHERE conversation = c AND node = holder;
     IF NOT FOUND THEN
         RETURN;
@@ -580,33 +586,42 @@ BEGIN
     IF FOUND THEN
         RETURN;
     END IF;
-    UPDATE conversation SET ends = since + keep * 1000000000
-    WHERE id = c AND ended IS NULL RETURNING ends INTO last;
-    IF NOT FOUND THEN
+    IF NOT is_begun THEN
         DELETE FROM room WHERE conversation = c;
-    ELSE
+    ELSIF NOT has_ended THEN
+        UPDATE conversation SET ends = last WHERE id = c;
         PERFORM symbl_append_1(c, at, 'closed', jsonb_build_object('v', 1, 'entry',
             jsonb_build_object('closed', jsonb_build_object('ends', last)))::text);
     END IF;
 END $$;
 
--- Gives up the seat of this node in a conversation that none of its sockets is in.
+-- Gives up the seat of this node in a conversation that none of its sockets is in. That ends when it
+-- would have ended without that seat, and no earlier than now.
 CREATE OR REPLACE FUNCTION symbl_unused_1(me text, r jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    c bigint := (r->>'c')::bigint;
+    last bigint := symbl_now_1();
 BEGIN
-    PERFORM symbl_vacate_1(me, (r->>'c')::bigint, symbl_now_1(), (r->>'at')::bigint);
+    SELECT coalesce(t.ends, CASE WHEN EXISTS (SELECT 1 FROM member m
+            WHERE m.conversation = c AND m.here) THEN last + t.keep * 1000000000 ELSE last END)
+    INTO last FROM conversation t WHERE t.id = c FOR NO KEY UPDATE;
+    PERFORM symbl_vacate_1(me, c, last, (r->>'at')::bigint);
     RETURN '{}';
 END $$;
 
--- Returns the seats of this node in other conversations than those that it has `held`, each with
--- its account and its connection id, where a room or an entry has them.
+-- Returns a hundred seats of this node in other conversations than the `used` ones, each with all
+-- pairs of an account and a connection id that lead to it.
 CREATE OR REPLACE FUNCTION symbl_seats_1(me text, r jsonb) RETURNS jsonb LANGUAGE sql VOLATILE AS $$
-    SELECT coalesce(jsonb_agg(jsonb_build_object('c', seat.conversation,
-        'account', coalesce(con.account, room.account),
-        'connection', coalesce(con.connection, room.connection))), '[]')
-    FROM seat LEFT JOIN conversation con ON con.id = seat.conversation
-    LEFT JOIN room ON con.id IS NULL AND room.conversation = seat.conversation
-    WHERE seat.node = me AND seat.conversation <> ALL(
-        ARRAY(SELECT value::bigint FROM jsonb_array_elements_text(r->'held')))
+    SELECT coalesce(jsonb_agg(jsonb_build_object('c', s.conversation, 'keys', (
+        SELECT coalesce(jsonb_agg(jsonb_build_array(k.account, k.connection)), '[]')
+        FROM (SELECT account, connection FROM conversation WHERE id = s.conversation
+              UNION SELECT account, connection FROM room WHERE conversation = s.conversation) k
+    ))), '[]')
+    FROM (SELECT conversation FROM seat WHERE node = me AND NOT EXISTS (
+              SELECT 1 FROM jsonb_array_elements_text(r->'used') used
+              WHERE used.value::bigint = seat.conversation)
+          ORDER BY conversation LIMIT 100) s
 $$;
 
 -- Frees a few seats of nodes that are gone, and returns how many: appends to these conversations
@@ -616,6 +631,7 @@ CREATE OR REPLACE FUNCTION symbl_unseat_1(at bigint) RETURNS bigint LANGUAGE plp
 #variable_conflict use_column
 DECLARE
     s record;
+    last bigint;
     many bigint := 0;
 BEGIN
     -- One node at a time is enough.
@@ -625,7 +641,9 @@ BEGIN
     FOR s IN SELECT seat.conversation AS c, seat.node AS node, n.beats AS beats FROM seat
              LEFT JOIN node n ON n.id = seat.node WHERE n.id IS NULL OR n.gone
              ORDER BY seat.conversation, n.beats, seat.node LIMIT 50 LOOP
-        PERFORM symbl_vacate_1(s.node, s.c, coalesce(s.beats, symbl_now_1()), at);
+        SELECT coalesce(s.beats, symbl_now_1()) + keep * 1000000000 INTO last
+        FROM conversation WHERE id = s.c FOR NO KEY UPDATE;
+        PERFORM symbl_vacate_1(s.node, s.c, last, at);
         many := many + 1;
     END LOOP;
     RETURN many;

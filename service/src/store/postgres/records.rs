@@ -128,6 +128,9 @@ async fn delete_some(link: &mut Link, id: i64) -> Result<Step, StoreError> {
     if deleted > 0 {
         return Ok(Step::APart);
     }
+    // Its connection id too, which is swept only while the conversation is there.
+    link.execute("DELETE FROM room WHERE conversation = $1", &[&id])
+        .await?;
     let sql = "DELETE FROM conversation WHERE id = $1";
     link.execute(sql, &[&id]).await?;
     Ok(Step::Done(Deleted::Whole))

@@ -83,8 +83,7 @@ struct Answer {
 #[derive(Debug, Deserialize)]
 struct Seat {
     c: i64,
-    account: Option<String>,
-    connection: Option<String>,
+    keys: Vec<(String, String)>,
 }
 
 impl Registry for Store {
@@ -173,18 +172,16 @@ impl Registry for Store {
     }
 
     fn seats_but(&self, used: Vec<i64>) -> Result<Vec<Seated>, LogError> {
-        let asked = json!({"k": "seats", "held": used});
+        let asked = json!({"k": "seats", "used": used});
         let seats: Vec<Seat> = serde_json::from_value(self.ask(Ask::Look(asked))?)
             .map_err(|error| LogError(error.to_string()))?;
+        let key = |(account, connection_id)| ConversationKey {
+            account: take(account),
+            connection_id: take(connection_id),
+        };
         let seats = seats.into_iter().map(|seat| Seated {
             conversation: seat.c,
-            key: seat.account.zip(seat.connection).map(|(account, id)| {
-                let (account, connection_id) = (take(account), take(id));
-                ConversationKey {
-                    account,
-                    connection_id,
-                }
-            }),
+            keys: seat.keys.into_iter().map(key).collect(),
         });
         Ok(seats.collect())
     }

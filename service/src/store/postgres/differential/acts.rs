@@ -245,7 +245,7 @@ impl Run {
             }
             6 => {
                 let held: Vec<i64> = self.rules.seats_of(&me).take(1).collect();
-                let asked = json!({"k": "seats", "held": held});
+                let asked = json!({"k": "seats", "used": held});
                 let found = self.write(node, asked).await.map(|seats| {
                     let seats = seats.as_array().into_iter().flatten();
                     let mut all: Vec<_> = seats.filter_map(|seat| seat["c"].as_i64()).collect();
