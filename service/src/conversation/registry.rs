@@ -157,8 +157,8 @@ pub(crate) trait Registry: fmt::Debug + Send + Sync {
     /// The database does not answer.
     fn seats_but(&self, used: Vec<i64>) -> Result<Vec<Seated>, LogError>;
 
-    /// Gives up the seat of this node in a conversation. One that nobody else is in then ends when
-    /// it would have ended without that seat. It takes effect before all joins that are asked
+    /// Gives up the seat of this node in a conversation. If no other node has one there, that ends
+    /// when it would have ended without this seat. It takes effect before all joins that are asked
     /// after it. Does not block.
     fn vacate(&self, conversation: i64, at: i64);
 

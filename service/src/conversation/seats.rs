@@ -4,8 +4,8 @@
 //!
 //! A seat keeps its conversation from ending, on whatever nodes it is. A node gets one with a
 //! join, and does not know of it if the answer comes too late or never: the connection to the
-//! database breaks after the commit and the repeated join leads to another conversation, or
-//! nobody waits for the answer any more. So the node compares its seats with the conversations
+//! database breaks after the commit and the repeated join leads to another conversation, or the
+//! socket has not waited for the answer. So the node compares its seats with the conversations
 //! that it has speakers in.
 
 use super::hub::{Conversation, ConversationKey, Hub};
