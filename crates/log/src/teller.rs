@@ -64,6 +64,8 @@ pub struct Teller<E> {
     complete: u64,
     ring: VecDeque<Arc<E>>,
     ring_bytes: usize,
+    /// The numbers that it was rewound to, in order.
+    rewound: Vec<u64>,
 }
 
 impl<E> Default for Teller<E> {
@@ -74,6 +76,7 @@ impl<E> Default for Teller<E> {
             complete: 0,
             ring: VecDeque::new(),
             ring_bytes: 0,
+            rewound: Vec::new(),
         }
     }
 }
@@ -164,12 +167,25 @@ impl<E: Numbered> Teller<E> {
     /// Forgets all entries after this number, because the log has others, or none. What it
     /// has in their place is sent.
     pub fn rewind(&mut self, head: u64) {
+        self.rewound.push(head);
         self.told = self.told.min(head);
         self.complete = self.complete.min(head);
         let _ = self.waiting.split_off(&head.saturating_add(1));
         while let Some(last) = self.ring.pop_back_if(|last| last.seq() > head) {
             self.ring_bytes -= last.bytes();
         }
+    }
+
+    /// Returns how often the log has lost its last entries.
+    pub fn rewinds(&self) -> usize {
+        self.rewound.len()
+    }
+
+    /// Returns up to which number a reader has what is in the log, if it had all entries up to
+    /// `seq` when the log had lost its last ones so many times.
+    pub fn still_heard(&self, seq: u64, rewinds: usize) -> u64 {
+        let since = self.rewound.iter().skip(rewinds);
+        since.copied().fold(seq, u64::min)
     }
 
     fn remember(&mut self, entry: Arc<E>) {
@@ -280,6 +296,10 @@ mod tests {
         assert_eq!(told(&mut teller), [5, 6]);
         teller.rewind(100);
         assert_eq!(teller.told(), 6);
+        assert_eq!(teller.rewinds(), 2);
+        let heard = [0, 1, 2].map(|rewinds| teller.still_heard(6, rewinds));
+        assert_eq!(heard, [4, 6, 6]);
+        assert_eq!(teller.still_heard(3, 0), 3);
     }
 
     #[test]

@@ -89,8 +89,6 @@ pub(crate) struct ConversationState {
     pub(crate) members: Vec<Member>,
     /// The sockets of subscribers.
     pub(crate) listeners: Vec<Listener>,
-    /// How often the log has lost its last entries.
-    pub(crate) rewinds: u64,
     pub(crate) next_member: u64,
     /// Number of sockets that join past admission and are no members yet.
     pub(crate) joining: usize,
@@ -130,6 +128,29 @@ struct Subjects {
     topics: Topics,
     /// `true` for a conversation of before a restart, until its log was read.
     is_forgotten: bool,
+}
+
+/// How far a socket has heard a conversation.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Heard {
+    /// The number of the last entry that it has.
+    pub(crate) seq: u64,
+    /// How often the log had lost its last entries then.
+    rewinds: usize,
+}
+
+impl Heard {
+    /// Returns how far a socket has heard that has all of a conversation that is over.
+    pub(crate) fn at_the_end(seq: u64) -> Self {
+        Self { seq, rewinds: 0 }
+    }
+
+    /// Goes back to what is still in the log. Returns `true` if the log has lost entries.
+    pub(crate) fn recall(&mut self, teller: &Teller) -> bool {
+        self.seq = teller.still_heard(self.seq, self.rewinds);
+        let rewinds = teller.rewinds();
+        std::mem::replace(&mut self.rewinds, rewinds) != rewinds
+    }
 }
 
 /// The socket of a subscriber.
@@ -200,7 +221,6 @@ impl ConversationState {
             participants,
             members: Vec::new(),
             listeners: Vec::new(),
-            rewinds: 0,
             next_member: 0,
             joining: 0,
             closing: 0,
@@ -235,7 +255,6 @@ impl ConversationState {
 
     /// Notes that the log has no entries after this number any more, and will have others.
     pub(super) fn rewind(&mut self, head: u64) {
-        self.rewinds += 1;
         for listener in &mut self.listeners {
             listener.heard = listener.heard.min(head);
         }
@@ -871,6 +890,12 @@ impl Conversation {
         }
     }
 
+    /// Returns how far a socket has heard that has all entries up to this number.
+    pub(crate) fn heard_up_to(&self, seq: u64) -> Heard {
+        let rewinds = self.teller().rewinds();
+        Heard { seq, rewinds }
+    }
+
     /// Sends a subscriber's socket this first message and then all that is sent from now
     /// on. Returns `None` if the conversation is over.
     pub(crate) fn listen_now(
@@ -892,29 +917,20 @@ impl Conversation {
         })
     }
 
-    /// Adds a subscriber's socket if no entry after `heard` was sent to the others. It is not sent
-    /// those up to `heard`, which this node may not have told yet. Otherwise returns the entries
-    /// after `heard` as an error, if they are remembered.
-    ///
-    /// The log has lost its last entries `rewinds` times before those up to `heard` were read.
+    /// Adds a subscriber's socket if no entry after what it has `heard` was sent to the others. It
+    /// is not sent what it has heard, which this node may not have told yet. Otherwise returns
+    /// the entries after that as an error, if they are remembered.
     pub(crate) fn listen_from(
         self: &Arc<Self>,
-        heard: u64,
-        rewinds: u64,
+        heard: &mut Heard,
         outbox: &Recipient,
     ) -> Result<ListenerSlot, Option<Vec<Arc<Entry>>>> {
         let teller = self.teller();
-        if teller.told() > heard {
-            return Err(teller.since(heard));
+        heard.recall(&teller);
+        if teller.told() > heard.seq {
+            return Err(teller.since(heard.seq));
         }
-        let mut state = self.state();
-        let heard = match state.rewinds == rewinds {
-            true => heard,
-            // Others have taken the place of some of them.
-            false => heard.min(teller.told()),
-        };
-        let listener = state.listen(outbox.clone(), heard);
-        drop(state);
+        let listener = self.state().listen(outbox.clone(), heard.seq);
         let conversation = Arc::clone(self);
         Ok(ListenerSlot {
             conversation,

@@ -15,7 +15,7 @@ use super::entry::{Entry, Sent, Speaker};
 use super::form::Interim;
 use super::hub::{ConversationKey, Hub};
 use super::log::{Log, LogError, Sending, SessionRecord};
-use super::running::Conversation;
+use super::running::{Conversation, Heard};
 use super::tally::Tallied;
 use crate::clock::nanos;
 use crate::limits::Limits;
@@ -487,8 +487,13 @@ impl Session {
             is_deleted: false,
             ..self.state()
         };
+        let head = reported.head;
+        let cursor = match &self.content {
+            Content::Running(conversation) => conversation.heard_up_to(head),
+            Content::Over { .. } => Heard::at_the_end(head),
+        };
         Watch {
-            cursor: reported.head,
+            cursor,
             deleted: self.deleted.subscribe(),
             session: self.clone(),
             reported,
@@ -526,8 +531,8 @@ pub(crate) enum Event {
 #[derive(Debug)]
 pub(crate) struct Watch {
     session: Session,
-    /// The number of the last entry that was returned.
-    cursor: u64,
+    /// Up to the last entry that was returned.
+    cursor: Heard,
     reported: State,
     changes: Option<watch::Receiver<u64>>,
     deleted: watch::Receiver<bool>,
@@ -548,12 +553,12 @@ impl Watch {
 
     /// Goes on after the entry with this number, if that is later.
     pub(crate) fn skip_to(&mut self, seq: u64) {
-        self.cursor = self.cursor.max(seq);
+        self.cursor.seq = self.cursor.seq.max(seq);
     }
 
     /// Records that this socket wrote the entry with this number.
     pub(crate) fn wrote(&mut self, seq: u64) {
-        if seq > self.cursor {
+        if seq > self.cursor.seq {
             self.own.insert(seq);
         }
         while self.own.len() > MOST_OWN {
@@ -563,7 +568,7 @@ impl Watch {
 
     /// Returns the number of the last entry that was returned or skipped.
     pub(crate) fn cursor(&self) -> u64 {
-        self.cursor
+        self.cursor.seq
     }
 
     /// Waits for what happens next. Nothing is lost if the caller stops waiting.
@@ -573,8 +578,9 @@ impl Watch {
             if let Some(changes) = &mut self.changes {
                 changes.mark_unchanged();
             }
+            self.recall();
             let state = self.session.state();
-            if state.head > self.cursor && !state.is_deleted {
+            if state.head > self.cursor.seq && !state.is_deleted {
                 match self.entries(state.head).await {
                     Ok(seen) if seen.is_empty() => continue,
                     Ok(seen) => return Event::Entries(seen),
@@ -589,6 +595,17 @@ impl Watch {
             if let Some(event) = self.wait(state).await {
                 return event;
             }
+        }
+    }
+
+    /// Goes back to what is still in the log, if that has lost its last entries.
+    fn recall(&mut self) {
+        let Content::Running(conversation) = &self.session.content else {
+            return;
+        };
+        if self.cursor.recall(&conversation.teller()) {
+            // Others may have their numbers.
+            self.own.clear();
         }
     }
 
@@ -658,7 +675,7 @@ impl Watch {
     /// only entries of unknown kinds there.
     async fn entries(&mut self, head: u64) -> Result<Vec<Seen>, SessionError> {
         let remembered = match &self.session.content {
-            Content::Running(conversation) => conversation.teller().since(self.cursor),
+            Content::Running(conversation) => conversation.teller().since(self.cursor.seq),
             Content::Over { .. } => None,
         };
         let mut entries = match remembered {
@@ -666,14 +683,14 @@ impl Watch {
             None => {
                 let session = &self.session;
                 let (log, number) = (Arc::clone(&session.hub.log), session.conversation);
-                let after = self.cursor;
+                let after = self.cursor.seq;
                 let read = move || log.read(number, after, PAGE);
                 session.hub.workers.run(read).await??
             }
         };
         entries.truncate(PAGE);
         entries.retain(|entry| entry.seq <= head);
-        self.cursor = entries.last().map_or(head, |entry| entry.seq);
+        self.cursor.seq = entries.last().map_or(head, |entry| entry.seq);
         let seen = entries.into_iter().map(|entry| Seen {
             own: self.own.remove(&entry.seq),
             entry,

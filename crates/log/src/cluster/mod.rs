@@ -15,7 +15,7 @@ pub use write::{Begun, Ended, Said, Sent, Start, StreamStart, Verdict};
 
 use crate::fence::Stream;
 use crate::planted::{Bug, planted};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How long a node that is gone is remembered, in nanoseconds.
 const REMEMBERED: i64 = 86_400_000_000_000;
@@ -311,8 +311,15 @@ impl Cluster {
         }
     }
 
-    /// Ends the conversations whose time is over. Returns the new entries of each.
+    /// Ends the conversations whose time is over. Returns the new entries of each. One that no
+    /// node is in and that has no such time waits for its speakers from now on.
     pub fn end(&mut self, now: i64) -> Vec<(i64, Vec<Entry>)> {
+        let seated: BTreeSet<i64> = self.seats.keys().map(|(of, _)| *of).collect();
+        for (id, one) in &mut self.conversations {
+            if one.ended.is_none() && one.ends.is_none() && !seated.contains(id) {
+                one.ends = Some(now + one.keep * SECOND);
+            }
+        }
         let is_due = |(id, c): &(&i64, &Conversation)| {
             c.ended.is_none() && c.ends.is_some_and(|ends| ends <= now) && !self.is_seated(**id)
         };

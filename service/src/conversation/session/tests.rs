@@ -397,3 +397,30 @@ async fn a_deletion_is_told_also_if_it_came_before_the_watch() {
     }
     assert_eq!(other.state().status, Status::Active);
 }
+
+#[tokio::test]
+async fn a_watch_sees_what_takes_the_place_of_entries_that_the_log_has_lost() {
+    let hub = hub_at(&limits(), WallClock::default());
+    let sessions = sessions_of(&hub);
+    let session = sessions.create("", None).await.expect("created");
+    let Content::Running(conversation) = &session.content else {
+        panic!("it runs");
+    };
+    let mut watch = session.watch(false);
+    let first = conversation.told() + 1;
+    let tell = |seq, text: &str| {
+        let sent = Sent {
+            text: text.to_owned(),
+            ..Sent::default()
+        };
+        let body = Body::Sent(sent);
+        assert!(conversation.heard(Arc::new(Entry { seq, at: 0, body })));
+    };
+    tell(first, "a");
+    tell(first + 1, "lost");
+    let seen = next(&mut watch).await;
+    assert_eq!(seen, [("a".to_owned(), false), ("lost".to_owned(), false)]);
+    conversation.teller().rewind(first);
+    tell(first + 1, "b");
+    assert_eq!(next(&mut watch).await, [("b".to_owned(), false)]);
+}

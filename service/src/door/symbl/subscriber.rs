@@ -102,13 +102,13 @@ async fn listen(
     let Some(conversation) = conversation else {
         return (1000, "");
     };
-    let rewinds = conversation.state().rewinds;
+    let mut heard = conversation.heard_up_to(0);
     let reading = Arc::clone(&conversation);
     let found = hub.workers.run(move || coming_in(&reading, after)).await;
     let found = found.ok().and_then(Result::ok);
     let last = found.map(|(_, last)| last);
     let started = reply::subscription_started(&conversation.id, last);
-    let Some((mut heard, _)) = found else {
+    let Some((newest, _)) = found else {
         // Without an answer of the log, it gets what comes from now on.
         if after.is_none()
             && let Some(_slot) = conversation.listen_now(outbox, started)
@@ -117,9 +117,10 @@ async fn listen(
         }
         return UNREADABLE;
     };
+    heard.seq = newest;
     outbox.send(started);
     loop {
-        let entries = match conversation.listen_from(heard, rewinds, outbox) {
+        let entries = match conversation.listen_from(&mut heard, outbox) {
             Ok(_listener_slot) if conversation.state().is_finished => {
                 outbox.send(reply::conversation_completed(&conversation.id));
                 return (1000, "");
@@ -130,20 +131,21 @@ async fn listen(
                 // Entries of the log that were not sent yet will be sent to this socket too.
                 let told = conversation.told();
                 let reading = Arc::clone(&conversation);
-                let page = move || reading.log.read(reading.number, heard, PAGE);
+                let after = heard.seq;
+                let page = move || reading.log.read(reading.number, after, PAGE);
                 let Ok(Ok(mut page)) = hub.workers.run(page).await else {
                     return UNREADABLE;
                 };
                 page.retain(|entry| entry.seq <= told);
                 if page.is_empty() {
                     // The other entries are deleted, or their kinds are unknown.
-                    heard = told;
+                    heard.seq = told;
                     continue;
                 }
                 page
             }
         };
-        let last = entries.last().map_or(heard, |entry| entry.seq);
+        let last = entries.last().map_or(heard.seq, |entry| entry.seq);
         for entry in entries {
             for (_, text) in SYMBL.render(&entry) {
                 if !outbox.send_in_turn(text).await {
@@ -151,7 +153,7 @@ async fn listen(
                 }
             }
         }
-        heard = last;
+        heard.seq = last;
     }
 }
 

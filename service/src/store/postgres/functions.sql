@@ -649,13 +649,22 @@ BEGIN
     RETURN many;
 END $$;
 
--- Ends a few of the conversations whose time is over, and returns how many.
+-- Ends a few of the conversations whose time is over, and returns how many. One that no node is in
+-- and that has no such time waits for its speakers from now on.
 CREATE OR REPLACE FUNCTION symbl_end_1(me text, body text) RETURNS bigint LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     con record;
     many bigint := 0;
 BEGIN
+    -- A server that has lost its last commits may have lost the seats of nodes that do not live any more.
+    FOR con IN SELECT id FROM conversation c WHERE ended IS NULL AND ends IS NULL
+               AND NOT EXISTS (SELECT 1 FROM seat WHERE conversation = c.id)
+               ORDER BY id LIMIT 50 LOOP
+        UPDATE conversation SET ends = symbl_now_1() + keep * 1000000000
+        WHERE id = con.id AND ended IS NULL AND ends IS NULL
+        AND NOT EXISTS (SELECT 1 FROM seat WHERE conversation = con.id);
+    END LOOP;
     FOR con IN SELECT id, ends FROM conversation c WHERE ended IS NULL AND ends <= symbl_now_1()
                AND NOT EXISTS (SELECT 1 FROM seat WHERE conversation = c.id)
                ORDER BY id LIMIT 50 LOOP

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! Tests of many joins at once.
+//! Tests of joins: many at once, and what they leave behind.
 
 use super::Store;
 use super::link::{Address, Link};
@@ -13,6 +13,7 @@ use crate::conversation::registry::{Joined, New, Pending, Registry, Wanted};
 use crate::ids::new_id;
 use crate::limits::Limits;
 use crate::outbox::Outbox;
+use crate::store::{Deleted, Records, Whose};
 use futures_util::future::join_all;
 use futures_util::poll;
 use std::future::Future;
@@ -265,16 +266,8 @@ async fn a_seat_that_nobody_waited_for_keeps_no_conversation_from_ending() {
     lock.until_it_is_waited_for().await;
     drop(socket);
     lock.release().await;
-    let count = |of: &str| postgres.ask(&url, &format!("SELECT count(*) FROM {of}"));
-    let until = async |of: &str, many: &str| {
-        in_time(async {
-            while count(of) != many {
-                sleep(Duration::from_millis(20)).await;
-            }
-        })
-        .await;
-    };
-    until("seat", "1").await;
+    let rows = (postgres, &*url);
+    until_there_are(1, "seat", rows).await;
     let elsewhere = hub_with_log(&Limits::default(), WallClock::default(), other);
     let slot = in_time(elsewhere.join(&wanted, Outbox::new(8).0, false)).await;
     let number = slot.conversation.number;
@@ -300,9 +293,60 @@ async fn a_seat_that_nobody_waited_for_keeps_no_conversation_from_ending() {
     );
     let begun = elsewhere.workers.run(move || log.begin(start, committed));
     in_time(begun).await.expect("a thread").expect("begun");
-    until("seat", "2").await;
+    until_there_are(2, "seat", rows).await;
     slot.leave(Leave::Finished);
     // The node that has a seat and does not know it, in two looks.
-    until("seat", "0").await;
-    until("conversation WHERE ended IS NOT NULL", "1").await;
+    until_there_are(0, "seat", rows).await;
+    until_there_are(1, "conversation WHERE ended IS NOT NULL", rows).await;
+}
+
+/// Waits until a table has this many rows.
+async fn until_there_are(many: u64, of: &str, (postgres, url): (&Postgres, &str)) {
+    let sql = format!("SELECT count(*) FROM {of}");
+    in_time(async {
+        while postgres.ask(url, &sql) != many.to_string() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_conversation_whose_seats_the_database_has_lost_ends_in_its_time() {
+    let Some((postgres, url, _store)) = cluster() else {
+        return;
+    };
+    let lost = "INSERT INTO conversation (id, account, connection, session, created, keep)
+                VALUES (7, 'app', 'x', 's', 1, 1), (8, 'app', 'y', 't', 1, 1);
+                INSERT INTO seat SELECT 8, id FROM node";
+    postgres.ask(&url, lost);
+    let ended = "conversation WHERE id = 7 AND ended >= ends AND ends > 1";
+    until_there_are(1, ended, (postgres, &url)).await;
+    let other = postgres.ask(&url, "SELECT ends IS NULL FROM conversation WHERE id = 8");
+    assert_eq!(other, "t", "a node is in it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_connection_id_of_a_deleted_conversation_is_deleted() {
+    let Some((postgres, url, store)) = cluster() else {
+        return;
+    };
+    let over = "INSERT INTO conversation (id, account, connection, session, created, keep, ended)
+                VALUES (7, 'app', 'x', 's', 1, 1, 2);
+                INSERT INTO room VALUES ('app', 'x', 7, 's', 'n'), ('app', 'y', 8, 't', 'n')";
+    // No node sweeps while another one does.
+    let address = Address::parse(&url).expect("a URL");
+    let link = address.connect(&Handle::current()).await;
+    let sweeps = "SELECT pg_advisory_lock(126957090859372)";
+    let mut link = link.expect("a connection");
+    link.batch(sweeps).await.expect("a lock");
+    postgres.ask(&url, over);
+    let whose = Whose {
+        account: "app".to_owned(),
+        conversation: 7,
+        delay: Duration::ZERO,
+    };
+    let deleted = in_time(store.delete(whose)).await.expect("an answer");
+    assert!(matches!(deleted, Deleted::Whole));
+    assert_eq!(postgres.ask(&url, "SELECT connection FROM room"), "y");
 }
