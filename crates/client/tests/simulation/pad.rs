@@ -307,14 +307,7 @@ impl Pad {
                     .iter()
                     .filter_map(|word| Some((word_spelled(&word.word)?, word.running_time)));
                 let words = words.collect();
-                let due = self.interim.values().any(|start| self.is_due(*start, now));
-                let alone = self.settings.unit == Unit::Word;
-                let were_due = self.interim.iter().filter(|(_, start)| match alone {
-                    true => self.is_due(**start, now),
-                    false => due,
-                });
-                self.were_due
-                    .extend(were_due.map(|(number, _)| *number).collect::<Vec<_>>());
+                self.note_due(now);
                 self.interim = words;
             }
             EventKind::Heard => self.heard = self.heard.max(place.until),
@@ -386,7 +379,7 @@ impl Pad {
             }
             let start = word.running_time;
             // A text of several words stands before or behind a mark between them.
-            let waits = self.settings.commits && self.were_due.contains(number);
+            let waits = self.were_due.contains(number);
             let (before, behind) = match (self.settings.unit, words.first(), words.last()) {
                 // … of whose words the final may have one.
                 (Unit::Cue | Unit::Sentence, Some((_, first)), Some(_)) if waits => {
@@ -577,8 +570,7 @@ impl Pad {
                     let owed = owed.ok_or_else(|| broken("each_word_is_told_once", word))?;
                     // A word that an interim told may have waited behind a mark for longer than
                     // the final of the audio before it.
-                    let waited = self.settings.commits && self.were_due.contains(&number);
-                    if !waited {
+                    if !self.were_due.contains(&number) {
                         self.last_final = owed.of;
                     }
                     if first {
@@ -656,7 +648,7 @@ impl Pad {
     fn commits(&mut self, number: u16, text: &Text, now: Time) -> Check {
         self.committed += 1;
         let how = |why: &str| broken("only_due_words_come_before_their_final", why);
-        if self.settings.commits && self.were_due.contains(&number) {
+        if self.were_due.contains(&number) {
             return Ok(());
         }
         let start = self.interim.get(&number).filter(|_| self.settings.commits);
@@ -667,6 +659,22 @@ impl Pad {
             return Err(how(&format!("word {number} of {start:?} at {reading}")));
         }
         Ok(())
+    }
+
+    /// Notes which words of the last interim may be told by now, before another one comes.
+    fn note_due(&mut self, now: Time) {
+        if !self.settings.commits {
+            return;
+        }
+        let due = self.interim.iter();
+        let due = due.filter(|(_, start)| self.is_due(**start, now));
+        let due: Vec<u16> = due.map(|(number, _)| *number).collect();
+        match self.settings.unit {
+            Unit::Word => self.were_due.extend(due),
+            // One that is due takes all settled ones with it.
+            _ if !due.is_empty() => self.were_due.extend(self.interim.keys()),
+            _ => {}
+        }
     }
 
     /// Returns `true` if a word of an interim may be told that starts then.

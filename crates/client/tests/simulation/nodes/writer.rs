@@ -40,7 +40,6 @@ pub(super) enum Result {
     Begun(Reply),
     Said(Saying),
     Parted,
-    Vacated,
 }
 
 impl Nodes {
@@ -112,7 +111,7 @@ impl Nodes {
             Work::Part(id, at_once) => database
                 .part(me, *id, *at_once, now)
                 .map(|_| Result::Parted),
-            Work::Vacate(id) => database.vacate(me, *id, now).map(|()| Result::Vacated),
+            Work::Vacate(id) => database.vacate(me, *id, now).map(|()| Result::Parted),
         };
         if result.is_ok() {
             self.announce(Some(job.node), now);
@@ -194,7 +193,6 @@ impl Nodes {
                     self.catch_up(node, id);
                 }
             }
-            Some(Result::Vacated) => {}
         }
     }
 

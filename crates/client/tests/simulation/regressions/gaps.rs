@@ -4,6 +4,19 @@
 
 use super::*;
 
+/// Settings under which due words of interims are told in cues.
+const CUES_OF_INTERIMS: Settings = Settings {
+    interims: true,
+    interim_words: true,
+    pad: PadSettings {
+        latency: 2000,
+        unit: Unit::Cue,
+        commits: true,
+        ..PadSettings::PLAIN
+    },
+    ..PLAIN
+};
+
 #[test]
 fn unfinalised_audio_of_a_failed_session_is_reported_as_lost() {
     let refused = [(100, Refuse(401, 500, 0)), (600, Token)];
@@ -205,15 +218,7 @@ fn a_part_of_a_replayed_word_may_come_before_the_whole() {
 fn a_word_of_an_interim_waits_behind_a_mark_although_later_interims_are_without_it() {
     let settings = Settings {
         spool: 1000,
-        interims: true,
-        interim_words: true,
-        pad: PadSettings {
-            latency: 2000,
-            unit: Unit::Cue,
-            commits: true,
-            ..PadSettings::PLAIN
-        },
-        ..PLAIN
+        ..CUES_OF_INTERIMS
     };
     let source = [Words(11), Hole(200), Words(1), Gap(1), Words(7)];
     keeps(0, settings, &source, &[(4000, Cut(0))]);
@@ -244,19 +249,8 @@ fn a_gap_may_go_over_earlier_ones() {
 
 #[test]
 fn an_older_final_may_come_behind_a_word_of_an_interim_that_waited_for_a_mark() {
-    let settings = Settings {
-        interims: true,
-        interim_words: true,
-        pad: PadSettings {
-            latency: 2000,
-            unit: Unit::Cue,
-            commits: true,
-            ..PadSettings::PLAIN
-        },
-        ..PLAIN
-    };
     let source = [Words(5), Caps(Linear8k), Words(3)];
-    keeps(4, settings, &source, &[(1500, Cut(0))]);
+    keeps(4, CUES_OF_INTERIMS, &source, &[(1500, Cut(0))]);
 }
 
 #[test]
@@ -266,14 +260,11 @@ fn a_word_that_was_said_twice_is_told_twice_although_a_nanosecond_is_in_both() {
         chunk: 170,
         spool: 1000,
         distinct: false,
-        interims: true,
-        interim_words: true,
         pad: PadSettings {
-            latency: 2000,
-            commits: true,
-            ..PadSettings::PLAIN
+            unit: Unit::Word,
+            ..CUES_OF_INTERIMS.pad
         },
-        ..PLAIN
+        ..CUES_OF_INTERIMS
     };
     keeps(0, settings, &[Words(6)], &[(900, Cut(0))]);
 }
@@ -282,16 +273,8 @@ fn a_word_that_was_said_twice_is_told_twice_although_a_nanosecond_is_in_both() {
 fn a_cue_of_an_interim_stands_behind_the_mark_in_it_although_the_final_ends_there() {
     let settings = Settings {
         buffer: 10,
-        interims: true,
-        interim_words: true,
         latency: 400,
-        pad: PadSettings {
-            latency: 2000,
-            unit: Unit::Cue,
-            commits: true,
-            ..PadSettings::PLAIN
-        },
-        ..PLAIN
+        ..CUES_OF_INTERIMS
     };
     let source = [Words(10), Speaker(0), Words(8)];
     keeps(
