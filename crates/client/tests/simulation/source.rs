@@ -119,6 +119,8 @@ pub struct Source {
     apart: Option<Apart>,
     /// The size of a step that may or may not count.
     doubt: u64,
+    /// The next buffer is the first behind a gap that was told, and stands at its end.
+    stepped: bool,
     /// How much was given when a timestamp last counted as it is.
     counted_from: u64,
     /// The number of buffers with arrival times so far.
@@ -151,6 +153,7 @@ impl Source {
             discont: false,
             apart: None,
             doubt: 0,
+            stepped: false,
             counted_from: 0,
             arrived: 0,
             rng: Rng::with_seed(!schedule.seed),
@@ -277,9 +280,13 @@ impl Source {
         if !self.settings.timestamps {
             return;
         }
-        if let Some(expected) = self.expected.filter(|_| !session.has_failed()) {
+        if let Some(expected) = self.expected {
             let end = self.running_time + u64::from(ms) * MS;
-            self.fill(end.saturating_sub(expected));
+            self.fill(end.saturating_sub(expected), session.has_failed());
+            self.stepped = end.saturating_sub(expected) > LEAST_HOLE;
+            if self.stepped {
+                self.expected = Some(end);
+            }
         }
         let instants = self.instants(self.running_time);
         session.push_gap(now, instants, u64::from(ms) * MS, 1.0);
@@ -289,13 +296,17 @@ impl Source {
         MOST_FILL.min(u64::from(self.settings.spool) * MS / 4)
     }
 
-    /// Counts the silence that the session has to put into the beginning of a hole.
-    fn fill(&mut self, hole: u64) {
+    /// Counts the silence that the session has to put into the beginning of a hole. One that
+    /// has failed takes none.
+    fn fill(&mut self, hole: u64, failed: bool) {
         if self.format.packet().is_some() {
             return;
         }
         let nanos = hole.min(self.most_fill().saturating_sub(self.filled));
         self.filled += nanos;
+        if failed {
+            return;
+        }
         self.given += nanos;
         self.expected = self.expected.map(|expected| expected + nanos);
     }
@@ -325,12 +336,15 @@ impl Source {
         self.apart = None;
         if let Some(expected) = self.expected
             && stamp > expected + LEAST_HOLE
-            && !failed
         {
-            self.fill(stamp - expected);
+            self.fill(stamp - expected, failed);
         }
         self.filled = 0;
-        self.doubt = 0;
+        // Behind a gap both may count: the timestamp, and the gap's end. They differ by the
+        // jitter.
+        let stepped = std::mem::take(&mut self.stepped) && self.settings.estimates();
+        let ahead = self.expected.map_or(0, |end| stamp.saturating_sub(end));
+        self.doubt = if stepped { ahead } else { 0 };
         self.counted_from = self.given;
         self.expected = self
             .expected

@@ -132,22 +132,29 @@ impl Session {
         }
     }
 
-    /// Takes a gap event: there is no audio for `duration` nanoseconds from `instants` on.
+    /// Takes a gap event: there is no audio for `duration` nanoseconds from `instants` on. What
+    /// silence does not fill of it is stepped over, so that timestamps that jitter need not
+    /// show how long it was.
     pub fn push_gap(&mut self, now: Time, instants: Instants, duration: u64, speed: f64) {
-        let position = self.upstream.chunker.position();
-        let Some(expected) = self
-            .timeline
-            .expected(position)
-            .and_then(|e| e.running_time)
-        else {
+        let Some(expected) = self.expected_running_time() else {
             return; // Before the first audio, the first anchor covers the gap.
         };
         let Some(start) = instants.running_time else {
             return;
         };
-        let end = start.saturating_add((duration as f64 / speed) as u64);
+        let end = Instants {
+            running_time: Some(start.saturating_add((duration as f64 / speed) as u64)),
+            stream_time: instants.stream_time.map(|t| t.saturating_add(duration)),
+            utc: None,
+        };
+        let hole = end.running_time.unwrap_or(start).saturating_sub(expected);
         self.upstream.discontinuity = true;
-        self.fill(now, end.saturating_sub(expected));
+        self.fill(now, hole);
+        let position = self.upstream.chunker.position();
+        let known = !self.upstream.flushed && self.timeline.is_same_segment(position, &end, speed);
+        if hole > MIN_HOLE && known {
+            self.timeline.anchor(position, end, speed);
+        }
     }
 
     /// Fills a hole of `hole` nanoseconds with silence, up to a bound for each hole. The next
@@ -162,10 +169,10 @@ impl Session {
         // Silence is spooled at once and must not push out the speech before it.
         let most = MAX_FILL.min(self.spool.limit() / 4);
         let nanos = hole.min(most.saturating_sub(self.upstream.filled));
+        self.upstream.filled += nanos;
         if nanos == 0 || matches!(self.phase, Phase::Failed) {
             return;
         }
-        self.upstream.filled += nanos;
         let samples = usize::try_from(nanos_to_samples(nanos, format.clock_rate())).unwrap_or(0);
         let mut left = samples * width;
         let block = vec![silence; 4096.min(left)];

@@ -225,6 +225,34 @@ fn a_word_of_an_interim_waits_behind_a_mark_although_later_interims_are_without_
 }
 
 #[test]
+fn a_told_gap_is_stepped_over_although_bursts_hide_a_second_of_it() {
+    let settings = Settings {
+        live: true,
+        paced: false,
+        stamps: Stamps::Bursts(25),
+        drift: 200,
+        buffer: 50,
+        latency: 80,
+        ..PLAIN
+    };
+    let source = [
+        Words(3),
+        Words(4),
+        Silence(240),
+        Words(8),
+        Words(2),
+        Words(4),
+        Words(15),
+        Words(1),
+        Hole(394),
+        Words(5),
+        Gap(11),
+        Words(1),
+    ];
+    keeps(1796030569867125207, settings, &source, &[]);
+}
+
+#[test]
 fn a_gap_may_go_over_earlier_ones() {
     let settings = Settings {
         live: true,

@@ -199,6 +199,26 @@ fn a_gap_event_feeds_bounded_silence_however_often_it_comes() {
 }
 
 #[test]
+fn audio_behind_a_long_gap_stands_at_its_end_although_timestamps_jitter() {
+    let mut rig = Rig::listening();
+    // Each buffer comes later than the one before it, until all is on time again.
+    for n in 0..20 {
+        rig.speak_at((n * 100 + n % 10 * 100) * MS, 100);
+    }
+    let gap = Instants {
+        running_time: Some(2_000 * MS),
+        stream_time: Some(2_000 * MS),
+        utc: None,
+    };
+    rig.session.push_gap(rig.now, gap, 1_500 * MS, 1.0);
+    // A second of it is silence. The rest is no more than the jitter.
+    rig.speak_at(3_500 * MS, 500);
+    rig.pass(Duration::from_millis(100));
+    rig.text(&final_of(&[("behind", 3000, 3500)]));
+    assert_eq!(rig.finals(), [("behind".to_owned(), Some(3_500 * MS))]);
+}
+
+#[test]
 fn buffers_without_times_follow_the_one_before() {
     let mut rig = Rig::listening();
     rig.speak_at(3_000 * MS, 1000);
