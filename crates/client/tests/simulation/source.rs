@@ -285,7 +285,8 @@ impl Source {
             self.fill(end.saturating_sub(expected), session.has_failed());
             self.stepped = end.saturating_sub(expected) > LEAST_HOLE;
             if self.stepped {
-                self.expected = Some(end);
+                let near = |expected: &u64| expected.abs_diff(end) <= JITTER;
+                self.expected = self.expected.filter(near).or(Some(end));
             }
         }
         let instants = self.instants(self.running_time);
