@@ -13,6 +13,7 @@ use std::str::FromStr;
 
 /// The format of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Format {
     /// Lines for people, each with its time.
     Text,
@@ -37,6 +38,16 @@ impl Format {
     /// such a format has no interims, and no findings.
     pub fn is_captions(self) -> bool {
         matches!(self, Self::Srt | Self::WebVtt)
+    }
+
+    /// Returns what names of files of this format end with, without a dot.
+    pub const fn extension(self) -> &'static str {
+        match self {
+            Self::Text => "txt",
+            Self::Jsonl => "jsonl",
+            Self::Srt => "srt",
+            Self::WebVtt => "vtt",
+        }
     }
 }
 

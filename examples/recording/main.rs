@@ -60,12 +60,7 @@ fn main() -> ExitCode {
 fn run(args: &Args, notes: &Notes) -> Result<(), Box<dyn Error>> {
     gst::init()?;
     gstsymbl::plugin_register_static()?;
-    let beside = args.recording.with_extension(match args.format {
-        Format::WebVtt => "vtt",
-        Format::Srt => "srt",
-        Format::Jsonl => "jsonl",
-        Format::Text => "txt",
-    });
+    let beside = args.recording.with_extension(args.format.extension());
     let pipeline = pipeline(args)?;
     let bus = pipeline.bus().ok_or("the pipeline has no bus")?;
     let interrupted = pipeline.downgrade();

@@ -66,6 +66,7 @@ pub enum OutputLine {
 
 /// Why a line was skipped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum LineError {
     /// Not a JSON object, or a member has the wrong type.
     #[error("not as in docs/recognizers.md: {0}")]

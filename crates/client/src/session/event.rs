@@ -183,6 +183,7 @@ pub enum SessionEvent {
 
 /// Why audio was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum GapReason {
     /// The spool was full of unsent audio, and the policy is to drop the oldest.
     BufferFull,
