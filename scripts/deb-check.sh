@@ -23,6 +23,8 @@ done
 as_in --install "$folder"/*.deb
 for program in symbl-service symbl-tap symbl-view; do
     "$root/usr/bin/$program" --version
+    zcat "$root/usr/share/doc/$program/licences.txt.gz" | grep -q 'Permission is hereby granted' ||
+        die "$program has no licences"
     find "$root/usr/share/man/man1" -name "$program.1*" | grep -q . || die "$program has no manual page"
 done
 "$root/usr/bin/symbl-service" --check-config --config "$root/etc/symbl-service/symbl.toml" --recognizer scripted
@@ -30,8 +32,9 @@ plugin=$(find "$root/usr/lib" -name libgstsymbl.so)
 GST_PLUGIN_PATH=$(dirname "$plugin") GST_REGISTRY=$root/registry gst-inspect-1.0 symblsink >/dev/null ||
     die 'the plugin has no symblsink'
 if command -v systemd-analyze >/dev/null; then
-    systemd-analyze security --offline=true --threshold=20 --no-pager \
-        "$root/usr/lib/systemd/system/symbl-service.service" | tail -n 1
+    exposure=$(systemd-analyze security --offline=true --threshold=20 --no-pager \
+        "$root/usr/lib/systemd/system/symbl-service.service") || die "the unit is exposed: $exposure"
+    printf '%s\n' "$exposure" | tail -n 1
 fi
 # shellcheck disable=SC2086 # one word for each package
 as_in --purge $packages

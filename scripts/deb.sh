@@ -26,6 +26,17 @@ rm -rf "$folder/manual"
 "$folder/symbl-view" --write-manual "$folder/manual"
 # Debian's pages are compressed, without the time, so that they are the same every time.
 gzip -9n "$folder"/manual/man1/*.1
+# The licences of what is compiled into them, with their texts.
+mkdir "$folder/manual/licences"
+licences() {
+    name=$1
+    shift
+    python3 scripts/release/licences.py "$@" | gzip -9n >"$folder/manual/licences/$name.txt.gz"
+}
+licences gstreamer1.0-symbl gst-plugin-symbl --no-default-features
+licences symbl-view gst-plugin-symbl
+licences symbl-service symbl-service
+licences symbl-tap symbl-tap
 package() {
     # shellcheck disable=SC2086 # one option or none
     CARGO_TARGET_DIR=$target cargo deb --no-build --locked --profile "$profile" $fast \

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MPL-2.0
 # Makes what a release ships in TARGET/dist: the packages for Debian, the plugin and the programs,
-# the source, for each of them what it is made of (CycloneDX), and the checksums of all.
+# the source, for each of them what it is made of (CycloneDX) and under which licences, and the
+# checksums of all.
 # "make release" calls this.
 #
 #   scripts/release.sh TARGET
@@ -36,10 +37,11 @@ else
     echo 'release: WITHOUT packages for Debian: cargo-deb is missing (cargo install cargo-deb)' >&2
 fi
 
-# Writes what one file is made of. The packages hold the same files.
+# Writes what one file is made of, and under which licences. The packages hold the same files.
 bill() {
     install --strip -m 755 "$target/release/$1" "$dist/$1"
     python3 scripts/release/sbom.py "$dist/$1" "${@:2}" >"$dist/$1.cdx.json"
+    python3 scripts/release/licences.py "${@:2}" >"$dist/$1.licences.txt"
 }
 bill libgstsymbl.so gst-plugin-symbl --no-default-features
 bill symbl-view gst-plugin-symbl

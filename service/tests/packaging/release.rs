@@ -34,11 +34,11 @@ fn script(name: &str, arguments: &[&str]) -> (Option<i32>, String) {
     )
 }
 
-fn bill_of(artefact: &Path) -> Value {
+fn bill_of(artefact: &Path, package: &str) -> Value {
     let output = Command::new("python3")
         .arg(path("scripts/release/sbom.py"))
         .arg(artefact)
-        .arg("symbl-captions")
+        .arg(package)
         .env("SOURCE_DATE_EPOCH", "1700000000")
         .output()
         .expect("python3");
@@ -58,8 +58,12 @@ fn a_bill_of_materials_names_every_part_its_licence_and_its_hash() {
     let folder = tempfile::tempdir().expect("a folder");
     let artefact = folder.path().join("libcaptions.so");
     std::fs::write(&artefact, "abc").expect("room");
-    let bill = bill_of(&artefact);
-    assert_eq!(bill, bill_of(&artefact), "the same artefact, the same bill");
+    let bill = bill_of(&artefact, "symbl-captions");
+    assert_eq!(
+        bill,
+        bill_of(&artefact, "symbl-captions"),
+        "the same artefact, the same bill"
+    );
     assert_eq!(text_in(&bill, "specVersion"), "1.6");
     let own = &bill["metadata"]["component"];
     assert_eq!(text_in(own, "name"), "libcaptions.so");
@@ -97,6 +101,45 @@ fn a_bill_of_materials_names_every_part_its_licence_and_its_hash() {
             );
         }
     }
+}
+
+#[test]
+fn the_licences_name_every_part_with_the_texts_of_its_c_code() {
+    if !has("python3", "--version") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let artefact = folder.path().join("symbl-service");
+    std::fs::write(&artefact, "abc").expect("room");
+    let bill = bill_of(&artefact, "symbl-service");
+    let output = Command::new("python3")
+        .arg(path("scripts/release/licences.py"))
+        .arg("symbl-service")
+        .output()
+        .expect("python3");
+    assert!(output.status.success(), "{output:?}");
+    let licences = String::from_utf8(output.stdout).expect("UTF-8");
+    let parts = bill["components"].as_array().expect("parts");
+    let theirs = parts
+        .iter()
+        .filter(|part| part["scope"] == "required" && part["purl"].is_string());
+    let mut count = 0;
+    for part in theirs {
+        let line = format!("\n{} {}", text_in(part, "name"), text_in(part, "version"));
+        let licence = &part["licenses"][0]["expression"];
+        let own = licences.split_once(&line).expect(&line).1;
+        let own = own
+            .lines()
+            .nth(1)
+            .expect("its licence")
+            .replace('/', " OR ");
+        let licence = licence.as_str().expect("a licence");
+        assert!(own.trim_start().starts_with(licence), "{line}: {own}");
+        count += 1;
+    }
+    assert!(count > 100, "{count}");
+    // Opus, which a crate brings along.
+    assert!(licences.contains("Xiph.Org, Skype Limited, Octasic"));
 }
 
 #[test]
