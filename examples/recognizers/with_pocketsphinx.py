@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MPL-2.0
 """PocketSphinx (PyPI) as a recogniser of symbl-service.
 
-    pip install pocketsphinx
+    python3 -m venv engine && engine/bin/pip install pocketsphinx
     symbl-service --recognizer-cmd "python3 examples/recognizers/with_pocketsphinx.py"
 
 The package includes its US English model. Options: --hmm, --lm and --dict for

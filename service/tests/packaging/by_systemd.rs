@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
 //! What docs/operations.md does with systemd: install the service and start it with the
-//! machine, and look for a conversation in the journal. A folder stands for the machine, and
+//! machine, upgrade it, and look for a conversation in the journal. A folder stands for the machine, and
 //! scripts stand for `sudo`, `systemctl` and `journalctl`.
 
 use super::*;
@@ -15,8 +15,9 @@ use symbl_service::recognizer::scripted::speech;
 use symbl_testkit::documented::{Block, bash, blocks, stand_in};
 use symbl_testkit::model::model;
 
-/// Returns the commands that install the service, and those that read its journal.
-fn commands() -> [String; 2] {
+/// Returns the commands that install the service, those that read its journal, and those that
+/// upgrade it.
+fn commands() -> [String; 3] {
     let blocks = blocks(
         "docs/operations.md",
         "service/tests/packaging/by_systemd.rs",
@@ -71,33 +72,36 @@ fn the_service_is_installed_as_documented() {
     let programs = folder.path().join("programs");
     fs::create_dir(&programs).expect("a folder");
     stand_in(&programs, "sudo", r#"exec "$@""#);
-    stand_in(&programs, "systemctl", r#"echo "$@" >"$DESTDIR/systemctl""#);
+    stand_in(
+        &programs,
+        "systemctl",
+        r#"echo "$@" >>"$DESTDIR/systemctl""#,
+    );
 
-    let [install, _] = commands();
-    let mut here = install;
-    for place in ["/etc/", "/var/"] {
-        assert!(
-            here.contains(&format!(" {place}")) || here.contains(&format!("={place}")),
-            "{here}"
-        );
-        here = here.replace(place, &format!("{}{place}", machine.display()));
-    }
     let installed = machine.join("usr/bin");
     let path_of_programs = format!("{}:{}", programs.display(), installed.display());
-    let output = bash(&here, Path::new(&path_of_programs))
-        .current_dir(path(""))
-        .env("DESTDIR", &machine)
-        .env("PREFIX", "/usr")
-        .env("CARGO_TARGET_DIR", &target)
-        // Nothing is built. A Make that runs this test does not add its own settings.
-        .env("CARGO", "true")
-        .env_remove("MAKEFLAGS")
-        .output()
-        .expect("bash");
-    assert!(output.status.success(), "{here}\n{output:?}");
+    let run = |commands: &str| {
+        let mut here = commands.to_owned();
+        for place in ["/etc/", "/var/"] {
+            here = here.replace(place, &format!("{}{place}", machine.display()));
+        }
+        assert_ne!(here, commands, "it changes nothing outside the project");
+        let output = bash(&here, Path::new(&path_of_programs))
+            .current_dir(path(""))
+            .env("DESTDIR", &machine)
+            .env("PREFIX", "/usr")
+            .env("CARGO_TARGET_DIR", &target)
+            // Nothing is built. A Make that runs this test does not add its own settings.
+            .env("CARGO", "true")
+            .env_remove("MAKEFLAGS")
+            .output()
+            .expect("bash");
+        assert!(output.status.success(), "{here}\n{output:?}");
+        fs::read_to_string(machine.join("systemctl")).expect("it was called")
+    };
 
-    let told = fs::read_to_string(machine.join("systemctl")).expect("it was called");
-    assert_eq!(told, "enable --now symbl-service\n");
+    let [install, _, upgrade] = commands();
+    assert_eq!(run(&install), "enable --now symbl-service\n");
     let unit = machine.join("usr/lib/systemd/system/symbl-service.service");
     let unit = fs::read_to_string(unit).expect("the unit");
     let line = unit
@@ -111,6 +115,17 @@ fn the_service_is_installed_as_documented() {
         .output()
         .expect("it is installed");
     assert!(checked.status.success(), "{checked:?}");
+
+    let data = machine.join("var/lib/symbl-service/data");
+    let kept = Process::start(|command| {
+        command.arg("--data").arg(&data);
+    });
+    drop(kept);
+    assert_eq!(
+        run(&upgrade),
+        "enable --now symbl-service\ndaemon-reload\nrestart symbl-service\n"
+    );
+    assert!(machine.join("var/lib/symbl-service/before").exists());
     let plugins = Command::new("find")
         .arg(&machine)
         .args(["-name", "libgstsymbl.so"])
@@ -139,8 +154,11 @@ async fn the_journal_is_searched_for_a_connection_as_documented() {
     kill(Pid::from_raw(id), Signal::SIGTERM).expect("it runs");
     service.child.wait().expect("an end");
 
-    stand_in(folder.path(), "journalctl", r#"cat "$LOG""#);
-    let [_, search] = commands();
+    // The journal has lines of systemd, and standard output, beside the log.
+    let journal =
+        r#"echo 'Starting symbl-service.service'; echo 'listening on http://…'; cat "$LOG""#;
+    stand_in(folder.path(), "journalctl", journal);
+    let [_, search, _] = commands();
     let output = bash(&search, folder.path()).env("LOG", &log).output();
     let output = output.expect("bash");
     assert!(output.status.success(), "{search}\n{output:?}");

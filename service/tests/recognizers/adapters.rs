@@ -134,11 +134,14 @@ fn pocketsphinx_of_pypi_hears_recorded_speech() {
     println!("{errors} errors in {spoken} words");
     assert!(errors * 4 <= spoken, "{errors} errors in {spoken} words");
 
-    // The README's commands: `pip` and `python3` are those of the package's folder.
+    // The README's commands, with the package's folder.
     let code = block("README.md", "service/tests/recognizers/adapters.rs");
     let folder = TempDir::new().unwrap();
     let (code, _) = served(&code, folder.path());
     let programs = python.parent().expect("a folder");
+    let engine = programs.parent().expect("a folder").display().to_string();
+    let code = code.replace("venv engine", &format!("venv '{engine}'"));
+    let code = code.replace("engine/bin", &format!("{engine}/bin"));
     let mut command = documented::bash(&code, programs);
     // The package is there, so that pip asks no index.
     command
