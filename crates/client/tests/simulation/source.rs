@@ -117,9 +117,11 @@ pub struct Source {
     /// The next buffer is the first behind a hole, and has the flag.
     discont: bool,
     apart: Option<Apart>,
-    /// The size of a step that may or may not count.
-    doubt: u64,
-    /// The next buffer is the first behind a gap that was told, and stands at its end.
+    /// The size of a step that may or may not count; negative if it is one back.
+    doubt: i64,
+    /// What gap events have told of the present hole, and no silence has filled.
+    told: u64,
+    /// The next buffer is the first behind a gap that was told, and may stand at its end.
     stepped: bool,
     /// How much was given when a timestamp last counted as it is.
     counted_from: u64,
@@ -153,6 +155,7 @@ impl Source {
             discont: false,
             apart: None,
             doubt: 0,
+            told: 0,
             stepped: false,
             counted_from: 0,
             arrived: 0,
@@ -280,17 +283,20 @@ impl Source {
         if !self.settings.timestamps {
             return;
         }
+        let length = u64::from(ms) * MS;
+        let end = self.running_time + length;
         if let Some(expected) = self.expected {
-            let end = self.running_time + u64::from(ms) * MS;
-            self.fill(end.saturating_sub(expected), session.has_failed());
-            self.stepped = end.saturating_sub(expected) > LEAST_HOLE;
-            if self.stepped {
-                let near = |expected: &u64| expected.abs_diff(end) <= JITTER;
-                self.expected = self.expected.filter(near).or(Some(end));
+            let filled = self.fill(end.saturating_sub(expected), session.has_failed());
+            self.told = (self.told + length).saturating_sub(filled);
+            let by = end.saturating_sub(expected + filled).min(self.told);
+            if by > LEAST_HOLE && !self.first {
+                self.expected = Some(expected + filled + by);
+                self.told -= by;
+                self.stepped = true;
             }
         }
         let instants = self.instants(self.running_time);
-        session.push_gap(now, instants, u64::from(ms) * MS, 1.0);
+        session.push_gap(now, instants, length, 1.0);
     }
 
     fn most_fill(&self) -> u64 {
@@ -298,18 +304,19 @@ impl Source {
     }
 
     /// Counts the silence that the session has to put into the beginning of a hole. One that
-    /// has failed takes none.
-    fn fill(&mut self, hole: u64, failed: bool) {
+    /// has failed takes none. Returns how much that is.
+    fn fill(&mut self, hole: u64, failed: bool) -> u64 {
         if self.format.packet().is_some() {
-            return;
+            return 0;
         }
         let nanos = hole.min(self.most_fill().saturating_sub(self.filled));
         self.filled += nanos;
         if failed {
-            return;
+            return 0;
         }
         self.given += nanos;
         self.expected = self.expected.map(|expected| expected + nanos);
+        nanos
     }
 
     /// Counts the silence by which the session has ended the utterance before a flush: none or
@@ -341,11 +348,11 @@ impl Source {
             self.fill(stamp - expected, failed);
         }
         self.filled = 0;
-        // Behind a gap both may count: the timestamp, and the gap's end. They differ by the
-        // jitter.
+        self.told = 0;
+        // Behind a gap both may count: the timestamp, and the gap's end. They differ by jitter.
         let stepped = std::mem::take(&mut self.stepped) && self.settings.estimates();
-        let ahead = self.expected.map_or(0, |end| stamp.saturating_sub(end));
-        self.doubt = if stepped { ahead } else { 0 };
+        let apart = self.expected.map_or(0, |end| stamp as i64 - end as i64);
+        self.doubt = if stepped { apart } else { 0 };
         self.counted_from = self.given;
         self.expected = self
             .expected
@@ -394,7 +401,7 @@ impl Source {
             // below the threshold.
             let followed = self.given.saturating_sub(self.counted_from) / MOST_DRIFT;
             let is_clear = apart.least >= ALIGNMENT_THRESHOLD + followed;
-            self.doubt = if is_clear { 0 } else { apart.least };
+            self.doubt = if is_clear { 0 } else { apart.least as i64 };
             self.expected = Some(expected + apart.least);
             self.counted_from = self.given;
             self.apart = None;
@@ -479,10 +486,9 @@ impl Source {
         if self.at.1.is_multiple_of(WORD) {
             self.spoken.push(Spoken {
                 running_time: self.truth(into),
-                counted: self
-                    .expected
-                    .map_or(self.running_time, |expected| expected - self.doubt)
-                    + into,
+                counted: self.expected.map_or(self.running_time, |expected| {
+                    expected.saturating_add_signed(-self.doubt)
+                }) + into,
                 given_at: now,
                 given_until: now,
                 speaker: self.speaker,
@@ -513,6 +519,7 @@ impl Source {
         self.first = true;
         self.apart = None;
         self.filled = MOST_FILL;
+        (self.told, self.stepped) = (0, false);
         self.ended = false;
         self.due = now;
     }

@@ -35,6 +35,8 @@ pub(super) struct Upstream {
     pub(super) discontinuity: bool,
     /// Silence that was sent into the present hole, in nanoseconds.
     pub(super) filled: u64,
+    /// What gap events have told of the present hole, and no silence has filled, in nanoseconds.
+    pub(super) told: u64,
     /// No audio has come since the last flush.
     pub(super) flushed: bool,
     /// The silence that ends the utterance before the last flush.
@@ -55,6 +57,7 @@ impl Upstream {
             alignment: Aligner::new(config.alignment_threshold, config.discont_wait),
             discontinuity: false,
             filled: 0,
+            told: 0,
             flushed: false,
             parting: 0..0,
         }
@@ -159,12 +162,17 @@ impl Session {
             .running_time
     }
 
-    /// Returns the end of the audio that was pushed, and its running time in nanoseconds. The
-    /// audio that follows a flush may be anywhere in time.
+    /// Returns the end of the audio that was pushed, and its running time in nanoseconds: before
+    /// the rest of a gap that no audio has confirmed yet. The audio that follows a flush may be
+    /// anywhere in time.
     pub fn pushed(&self) -> (Position, Option<u64>) {
         let position = self.upstream.chunker.position();
+        let end = self.timeline.locate_end_at(position);
         let follows = !self.upstream.flushed;
-        (position, self.expected_running_time().filter(|_| follows))
+        (
+            position,
+            end.and_then(|end| end.running_time).filter(|_| follows),
+        )
     }
 
     /// Returns the end of the audio that was sent, and its running time in nanoseconds.

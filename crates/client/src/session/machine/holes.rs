@@ -20,12 +20,21 @@ const MAX_FILL: u64 = 1_000_000_000;
 /// steps over them.
 const MIN_HOLE: u64 = 40_000_000;
 
+/// Longest gap that is believed without a timestamp behind it, in nanoseconds: a day.
+const MAX_STEP: u64 = 86_400_000_000_000;
+
 impl Upstream {
+    /// Forgets the hole before the audio that came now.
+    fn begin_hole(&mut self) {
+        (self.filled, self.told) = (0, 0);
+    }
+
     /// Forgets the present hole and the timestamps before a flush. The next audio does not
     /// continue the utterance before it.
     pub(super) fn flush(&mut self) {
         self.alignment.restart();
         self.filled = MAX_FILL;
+        self.told = 0;
         self.flushed = true;
     }
 }
@@ -67,7 +76,7 @@ impl Session {
                         self.timeline.anchor(position, *instants, speed);
                     }
                 }
-                self.upstream.filled = 0;
+                self.upstream.begin_hole();
             }
             (Some(actual), None) => {
                 self.upstream.alignment.restart();
@@ -75,13 +84,13 @@ impl Session {
                     .alignment
                     .take(position, actual, actual, declared);
                 self.timeline.anchor(position, *instants, speed);
-                self.upstream.filled = 0;
+                self.upstream.begin_hole();
             }
             // Audio without timestamps follows the audio before it.
             (None, _) if self.timeline.is_empty() => {
                 self.timeline.anchor(position, *instants, speed);
             }
-            (None, _) => {}
+            (None, _) => self.upstream.told = 0,
         }
         if instants.utc.is_some() && (declared || self.timeline.wants_wall_clock(now)) {
             self.read_wall_clock(now, instants);
@@ -134,7 +143,7 @@ impl Session {
 
     /// Takes a gap event: there is no audio for `duration` nanoseconds from `instants` on. What
     /// silence does not fill of it is stepped over, so that timestamps that jitter need not
-    /// show how long it was.
+    /// show how long it was. Its own timestamp may jitter too, and makes it no longer.
     pub fn push_gap(&mut self, now: Time, instants: Instants, duration: u64, speed: f64) {
         let Some(expected) = self.expected_running_time() else {
             return; // Before the first audio, the first anchor covers the gap.
@@ -142,18 +151,44 @@ impl Session {
         let Some(start) = instants.running_time else {
             return;
         };
+        let length = (duration as f64 / speed) as u64;
         let end = Instants {
-            running_time: Some(start.saturating_add((duration as f64 / speed) as u64)),
+            running_time: Some(start.saturating_add(length)),
             stream_time: instants.stream_time.map(|t| t.saturating_add(duration)),
             utc: None,
         };
-        let hole = end.running_time.unwrap_or(start).saturating_sub(expected);
         self.upstream.discontinuity = true;
-        self.fill(now, hole);
         let position = self.upstream.chunker.position();
-        let known = !self.upstream.flushed && self.timeline.is_same_segment(position, &end, speed);
-        if hole > MIN_HOLE && known {
-            self.timeline.anchor(position, end, speed);
+        self.fill(now, start.saturating_add(length).saturating_sub(expected));
+        let filled = self.upstream.chunker.position() - position;
+        let told = self.upstream.told.saturating_add(length);
+        self.upstream.told = told.saturating_sub(filled);
+        self.step_to(end, speed);
+    }
+
+    /// Steps over what is told of the present hole and not filled, up to `end` at most. The
+    /// next timestamp decides alone about a short hole, one of absurd length, and one behind a
+    /// flush or in another segment.
+    fn step_to(&mut self, end: Instants, speed: f64) {
+        let position = self.upstream.chunker.position();
+        let Some(expected) = self.timeline.expected(position) else {
+            return;
+        };
+        let (Some(running_time), Some(latest)) = (expected.running_time, end.running_time) else {
+            return;
+        };
+        let by = latest.saturating_sub(running_time).min(self.upstream.told);
+        let measured = (MIN_HOLE + 1..=MAX_STEP).contains(&by);
+        let follows = self.timeline.is_same_segment(position, &end, speed);
+        if measured && follows && !self.upstream.flushed {
+            let audio = (by as f64 * speed) as u64;
+            let here = Instants {
+                running_time: Some(running_time + by),
+                stream_time: expected.stream_time.map(|t| t.saturating_add(audio)),
+                utc: None,
+            };
+            self.timeline.anchor(position, here, speed);
+            self.upstream.told -= by;
         }
     }
 

@@ -198,24 +198,54 @@ fn a_gap_event_feeds_bounded_silence_however_often_it_comes() {
     assert_eq!(rig.finals(), [("late".to_owned(), Some(5_000 * MS))]);
 }
 
-#[test]
-fn audio_behind_a_long_gap_stands_at_its_end_although_timestamps_jitter() {
-    let mut rig = Rig::listening();
-    // Each buffer comes later than the one before it, until all is on time again.
-    for n in 0..20 {
-        rig.speak_at((n * 100 + n % 10 * 100) * MS, 100);
-    }
-    let gap = Instants {
-        running_time: Some(2_000 * MS),
-        stream_time: Some(2_000 * MS),
+/// Says that no audio comes for `millis` from a running time on.
+fn gap(rig: &mut Rig, from: u64, millis: u64) {
+    let start = Instants {
+        running_time: Some(from),
+        stream_time: Some(from),
         utc: None,
     };
-    rig.session.push_gap(rig.now, gap, 1_500 * MS, 1.0);
-    // A second of it is silence. The rest is no more than the jitter.
-    rig.speak_at(3_500 * MS, 500);
-    rig.pass(Duration::from_millis(100));
-    rig.text(&final_of(&[("behind", 3000, 3500)]));
-    assert_eq!(rig.finals(), [("behind".to_owned(), Some(3_500 * MS))]);
+    rig.session.push_gap(rig.now, start, millis * MS, 1.0);
+}
+
+#[test]
+fn audio_behind_a_long_gap_stands_at_its_end_although_timestamps_jitter() {
+    // The event itself may be late, too.
+    for late in [0, 90] {
+        let mut rig = Rig::listening();
+        // Each buffer comes later than the one before it, until all is on time again.
+        for n in 0..20 {
+            rig.speak_at((n * 100 + n % 10 * 100) * MS, 100);
+        }
+        gap(&mut rig, (2_000 + late) * MS, 1_500);
+        // A second of it is silence. The rest is no more than the jitter.
+        rig.speak_at(3_500 * MS, 500);
+        rig.pass(Duration::from_millis(100));
+        rig.text(&final_of(&[("behind", 3000, 3500)]));
+        assert_eq!(rig.finals(), [("behind".to_owned(), Some(3_500 * MS))]);
+    }
+}
+
+#[test]
+fn a_gap_moves_no_event_of_the_stream_before_audio_confirms_it() {
+    for millis in [10_000, u64::MAX / MS] {
+        let mut rig = Rig::listening();
+        rig.speak_at(0, 1000);
+        gap(&mut rig, 1_000 * MS, millis);
+        assert_eq!(rig.session.pushed(), (2_000 * MS, Some(2_000 * MS)));
+        rig.speak_at(4_000 * MS, 1000);
+        rig.pass(Duration::from_millis(100));
+        rig.text(&final_of(&[("sooner", 2000, 2500)]));
+        assert_eq!(rig.finals(), [("sooner".to_owned(), Some(4_000 * MS))]);
+    }
+}
+
+#[test]
+fn a_gap_of_absurd_length_is_no_time_of_the_session() {
+    let mut rig = Rig::listening();
+    rig.speak_at(0, 1000);
+    gap(&mut rig, 1_000 * MS, u64::MAX / MS);
+    assert_eq!(rig.session.expected_running_time(), Some(2_000 * MS));
 }
 
 #[test]
