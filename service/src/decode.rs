@@ -115,6 +115,9 @@ fn gstreamer(command: &DecodeCommand) -> Command {
         )
         .env("GST_PLUGIN_FEATURE_RANK", never.join(","))
         .env("HOME", "/nonexistent")
+        // Orc makes code in a file, which a decoder may not write, or in memory that is written
+        // and run, which the unit of systemd forbids. Without either it ends the process.
+        .env("ORC_CODE", "backup")
         .env("LC_ALL", "C");
     let Some(file) = command.file.as_ref().filter(|_| !command.list) else {
         gstreamer.args(["fakesrc", "num-buffers=1", "!", "fakesink"]);

@@ -276,6 +276,45 @@ async fn a_wav_file_that_was_cut_off_is_done_and_its_job_says_so() {
     }
 }
 
+/// Returns a WAV file of these samples of 16 bits, in another format.
+fn converted(samples: &[i16], rate: u32, bits: u16, format: hound::SampleFormat) -> Vec<u8> {
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: rate,
+        bits_per_sample: bits,
+        sample_format: format,
+    };
+    let mut file = std::io::Cursor::new(Vec::new());
+    let mut writer = hound::WavWriter::new(&mut file, spec).expect("a header");
+    for sample in samples {
+        match format {
+            hound::SampleFormat::Float => writer.write_sample(f32::from(*sample) / 32_768.0),
+            hound::SampleFormat::Int => writer.write_sample(i32::from(*sample) << (bits - 16)),
+        }
+        .expect("a sample");
+    }
+    writer.finalize().expect("a file");
+    file.into_inner()
+}
+
+#[tokio::test]
+async fn recordings_of_other_sample_formats_are_converted() {
+    let server = Server::bind(with_decoder()).await.expect("a server");
+    for (rate, bits, format) in [
+        (44_100, 24, hound::SampleFormat::Int),
+        (48_000, 32, hound::SampleFormat::Int),
+        (16_000, 32, hound::SampleFormat::Float),
+    ] {
+        let file = converted(&speech(0..10, rate), rate, bits, format);
+        let (status, made) = upload(&server, "POST /v1/process/audio", &file).await;
+        assert_eq!(status, 201, "{made}");
+        let job = ended(&server, &made).await;
+        assert_eq!(job["status"], "completed", "{bits} bits: {job}");
+        let found = words(&messages(&server, &made, "").await);
+        assert_eq!(found, named(0..10, ""), "{bits} bits");
+    }
+}
+
 /// Returns a job about a text, with this receiver as its webhook.
 fn telling(address: std::net::SocketAddr) -> String {
     let message = json!({"payload": {"content": "Hello."}});
