@@ -21,10 +21,12 @@ for package in $packages; do
     ls "$folder/$package"_*.deb >/dev/null 2>&1 || die "there is no $package in $folder; make deb makes it"
 done
 as_in --install "$folder"/*.deb
+for package in $packages; do
+    zcat "$root/usr/share/doc/$package/licences.txt.gz" | grep -q 'Permission is hereby granted' ||
+        die "$package has no licences"
+done
 for program in symbl-service symbl-tap symbl-view; do
     "$root/usr/bin/$program" --version
-    zcat "$root/usr/share/doc/$program/licences.txt.gz" | grep -q 'Permission is hereby granted' ||
-        die "$program has no licences"
     find "$root/usr/share/man/man1" -name "$program.1*" | grep -q . || die "$program has no manual page"
 done
 "$root/usr/bin/symbl-service" --check-config --config "$root/etc/symbl-service/symbl.toml" --recognizer scripted

@@ -31,9 +31,11 @@ mkdir "$folder/manual/licences"
 licences() {
     name=$1
     shift
-    python3 scripts/release/licences.py "$@" | gzip -9n >"$folder/manual/licences/$name.txt.gz"
+    python3 scripts/release/licences.py "$@" >"$folder/manual/licences/$name.txt"
+    gzip -9n "$folder/manual/licences/$name.txt"
 }
-licences gstreamer1.0-symbl gst-plugin-symbl --no-default-features
+# The same for each architecture, because the plugin may be installed for several at once.
+licences gstreamer1.0-symbl gst-plugin-symbl --no-default-features --target all
 licences symbl-view gst-plugin-symbl
 licences symbl-service symbl-service
 licences symbl-tap symbl-tap

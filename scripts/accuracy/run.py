@@ -217,7 +217,7 @@ def facts(args):
     return [
         f"measured {now}, commit {commit}",
         f"{processor()}, {cores} cores; {args.side_by_side} recordings side by side",
-        "as fast as the service takes the audio, finals only",
+        "as fast as the service takes the audio; finals are counted",
     ]
 
 

@@ -16,7 +16,6 @@ import pathlib
 import re
 import subprocess
 import sys
-import tomllib
 import uuid
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -43,6 +42,8 @@ def purl(name, version):
 
 def components(package, options):
     """Returns all that is compiled for a package: its parts, and who depends on whom."""
+    import tomllib  # of Python 3.11, and needed only here
+
     in_program = {row[1:3] for row in tree(package, "normal,no-proc-macro", options)}
     with open(ROOT / "Cargo.lock", "rb") as lock:
         locked = {(one["name"], one["version"]): one for one in tomllib.load(lock)["package"]}
