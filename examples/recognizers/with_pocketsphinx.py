@@ -3,7 +3,7 @@
 """PocketSphinx (PyPI) as a recogniser of symbl-service.
 
     python3 -m venv engine && engine/bin/pip install pocketsphinx
-    symbl-service --recognizer-cmd "python3 examples/recognizers/with_pocketsphinx.py"
+    symbl-service --recognizer-cmd "engine/bin/python examples/recognizers/with_pocketsphinx.py"
 
 The package includes its US English model. Options: --hmm, --lm and --dict for
 another model. docs/recognizers.md describes the input and the output.

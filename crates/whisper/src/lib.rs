@@ -22,7 +22,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The example `transcribe` prints the words of a WAV file with their times and
+//! The example `words` prints the words of a WAV file with their times and
 //! confidences, and how long it computed for each second of audio:
 //!
 //! ```sh

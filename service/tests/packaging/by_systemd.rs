@@ -125,7 +125,10 @@ fn the_service_is_installed_as_documented() {
         run(&upgrade),
         "enable --now symbl-service\ndaemon-reload\nrestart symbl-service\n"
     );
-    assert!(machine.join("var/lib/symbl-service/before").exists());
+    let kept = fs::read_dir(data.parent().expect("a folder")).expect("it is there");
+    let is_backup = |name: &std::ffi::OsStr| name.to_string_lossy().ends_with(".backup");
+    let backups = kept.filter(|file| is_backup(&file.as_ref().expect("a file").file_name()));
+    assert_eq!(backups.count(), 1);
     let plugins = Command::new("find")
         .arg(&machine)
         .args(["-name", "libgstsymbl.so"])

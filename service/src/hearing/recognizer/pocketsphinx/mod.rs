@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The default recogniser: CMU PocketSphinx with its US English model, on this
-//! machine, without a network.
+//! CMU PocketSphinx with its US English model: the recogniser of machines without a speech
+//! model of Whisper.
 //!
 //! Way of the audio: frames of 16 ms → voice detection → utterances → a
 //! streaming decoder per stream (interims, only if wanted) → a shared decoder
