@@ -14,21 +14,15 @@ import json
 import os
 import pathlib
 import re
-import subprocess
 import sys
 
-from sbom import ROOT, tree
+from sbom import asked, tree
 
 NAMED = re.compile(r"^(licen[cs]e|copying|copyright|notice|unlicense)|\.licen[cs]e$", re.IGNORECASE)
 # Programs that read a text, and the code of a licence's checker, have such names as well.
 NO_TEXT = {".c", ".h", ".json", ".py", ".rs", ".toml", ".yml"}
 # What is there is not compiled in.
 ASIDE = {"benches", "examples", "fuzz", "target", "tests"}
-
-
-def asked(*command):
-    """Returns what a command prints."""
-    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
 
 def crates_for(every_platform):

@@ -23,12 +23,16 @@ LINE = re.compile(r"^(\d+)(\S+) v(\S+)(?: \([^)]*\))*\|([^|]*)\|")
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "gst-plugin-symbl/sbom")
 
 
+def asked(*command):
+    """Returns what a command prints."""
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+
 def tree(package, edges, options):
     """Returns the depth, name, version and licence of each line of `cargo tree`."""
     command = [os.environ.get("CARGO", "cargo"), "tree", "--locked", "--package", package]
     command += ["--edges", edges, "--prefix", "depth", "--format", "{p}|{l}|", *options]
-    said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    for line in said.splitlines():
+    for line in asked(*command).splitlines():
         found = LINE.match(line)
         if not found:
             sys.exit(f"sbom: cargo tree says {line!r}")

@@ -17,5 +17,6 @@ pub mod promise;
 pub mod prompter;
 pub mod secrets;
 pub mod shape;
+pub mod sqlite;
 
 pub use symbl_testkit::client::*;

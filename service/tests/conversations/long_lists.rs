@@ -4,6 +4,7 @@
 //! list.
 
 use crate::common::child::Service;
+use crate::common::sqlite::sqlite;
 use crate::common::*;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -11,7 +12,6 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 use symbl_service::recognizer::scripted::speech;
 
@@ -58,12 +58,7 @@ async fn prepared_with(service: &Service, data: &Path, messages: usize) -> Strin
          LIMIT 2000;",
         words.join(",")
     );
-    let made = Command::new("sqlite3")
-        .arg(data.join("symbl.db"))
-        .arg(sql)
-        .output()
-        .expect("sqlite3; run scripts/install-deps.sh test");
-    assert!(made.status.success(), "{made:?}");
+    sqlite(&data.join("symbl.db"), &sql);
     id
 }
 

@@ -4,6 +4,7 @@
 //! The service is the command, and another process touches its files.
 
 use crate::common::process::Process as Service;
+use crate::common::sqlite::sqlite;
 use crate::common::*;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -98,10 +99,6 @@ fn run(program: &str, arguments: &[&str]) -> String {
     String::from_utf8(stdout).expect("text").trim().to_owned()
 }
 
-fn shell(database: &Path, sql: &str) -> String {
-    run("sqlite3", &[database.to_str().expect("UTF-8"), sql])
-}
-
 /// As programs that show a database open it: look, take the lock of the writer, let go.
 const BROWSER: &str = "
 import sqlite3, sys
@@ -118,10 +115,10 @@ type Outsider = fn(&Path, &Path);
 
 const OUTSIDERS: [(&str, Outsider); 6] = [
     ("a query", |database, _| {
-        shell(database, "SELECT count(*) FROM message");
+        sqlite(database, "SELECT count(*) FROM message");
     }),
     ("a backup", |database, copy| {
-        shell(database, &format!(".backup '{}'", copy.display()));
+        sqlite(database, &format!(".backup '{}'", copy.display()));
     }),
     ("a browser", |database, _| {
         run(
@@ -130,7 +127,7 @@ const OUTSIDERS: [(&str, Outsider); 6] = [
         );
     }),
     ("a checkpoint", |database, _| {
-        shell(database, "PRAGMA wal_checkpoint(TRUNCATE)");
+        sqlite(database, "PRAGMA wal_checkpoint(TRUNCATE)");
     }),
     ("a copy of all files", |database, copy| {
         let directory = database.parent().expect("a directory");
@@ -178,7 +175,7 @@ async fn what_is_said_after_an_outsider_looked_into_the_database_is_there_after_
         }
     }
     let database = data.path().join("symbl.db");
-    assert_eq!(shell(&database, "PRAGMA integrity_check"), "ok");
+    assert_eq!(sqlite(&database, "PRAGMA integrity_check"), "ok");
 }
 
 #[tokio::test]
@@ -285,7 +282,7 @@ async fn a_service_without_a_table_that_streams_write_to_is_unhealthy_until_it_i
     let database = data.path().join("symbl.db");
     let rename = |from: &str, to: &str| {
         let sql = format!("PRAGMA legacy_alter_table = on; ALTER TABLE {from} RENAME TO {to}");
-        shell(&database, &sql);
+        sqlite(&database, &sql);
     };
     rename("message", "aside");
     until_not_stored(&mut client, 2..4).await;
@@ -327,7 +324,7 @@ async fn a_service_whose_database_is_corrupt_is_unhealthy_to_its_end() {
     service.stop();
     // The page on which the table of messages begins.
     let sql = "SELECT rootpage FROM sqlite_master WHERE name = 'message'";
-    let page: u64 = shell(&database, sql).parse().expect("a number");
+    let page: u64 = sqlite(&database, sql).parse().expect("a number");
     let file = std::fs::File::options().write(true).open(&database);
     let file = file.expect("opened");
     std::os::unix::fs::FileExt::write_all_at(&file, &[0xff; 4096], (page - 1) * 4096)
@@ -369,7 +366,7 @@ async fn the_database_file_alone_is_a_whole_backup_in_silence_and_after_a_stop()
     client.send_audio(&said(2..4)).await;
     client.until("message_response").await;
     let live = copies.path().join("live.db");
-    shell(&database, &format!(".backup '{}'", live.display()));
+    sqlite(&database, &format!(".backup '{}'", live.display()));
     drop(client);
     service.stop();
     let stopped = copies.path().join("stopped.db");

@@ -166,18 +166,16 @@ impl Session {
     /// the rest of a gap that no audio has confirmed yet. The audio that follows a flush may be
     /// anywhere in time.
     pub fn pushed(&self) -> (Position, Option<u64>) {
-        let position = self.upstream.chunker.position();
-        let end = self.timeline.locate_end_at(position);
-        let follows = !self.upstream.flushed;
-        (
-            position,
-            end.and_then(|end| end.running_time).filter(|_| follows),
-        )
+        let (position, time) = self.end_at(self.upstream.chunker.position());
+        (position, time.filter(|_| !self.upstream.flushed))
     }
 
     /// Returns the end of the audio that was sent, and its running time in nanoseconds.
     pub fn sent(&self) -> (Position, Option<u64>) {
-        let position = self.spool.sent();
+        self.end_at(self.spool.sent())
+    }
+
+    fn end_at(&self, position: Position) -> (Position, Option<u64>) {
         let end = self.timeline.locate_end_at(position);
         (position, end.and_then(|end| end.running_time))
     }

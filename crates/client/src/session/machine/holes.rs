@@ -152,18 +152,19 @@ impl Session {
             return;
         };
         let length = (duration as f64 / speed) as u64;
-        let end = Instants {
-            running_time: Some(start.saturating_add(length)),
+        let end = start.saturating_add(length);
+        let instants = Instants {
+            running_time: Some(end),
             stream_time: instants.stream_time.map(|t| t.saturating_add(duration)),
             utc: None,
         };
         self.upstream.discontinuity = true;
         let position = self.upstream.chunker.position();
-        self.fill(now, start.saturating_add(length).saturating_sub(expected));
+        self.fill(now, end.saturating_sub(expected));
         let filled = self.upstream.chunker.position() - position;
         let told = self.upstream.told.saturating_add(length);
         self.upstream.told = told.saturating_sub(filled);
-        self.step_to(end, speed);
+        self.step_to(instants, speed);
     }
 
     /// Steps over what is told of the present hole and not filled, up to `end` at most. The
