@@ -21,7 +21,7 @@ target=$(cd "$target" && pwd -P)
 export PATH=$target/tools/bin:$PATH CARGO_TARGET_DIR=$target
 cargo=${CARGO:-cargo}
 libraries='symbl-protocol symbl-analysis symbl-captions symbl-manual symbl-log symbl-client symbl-models
-symbl-whisper symbl-service'
+symbl-tones symbl-whisper symbl-service'
 # The versions that the project was checked with.
 declare -A tool=([cargo-deb]=3.8.0 [cargo-hack]=0.6.46 [cargo-semver-checks]=0.51.0)
 why=

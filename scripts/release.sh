@@ -58,5 +58,6 @@ cat <<END
 release: $version of $SYMBL_REVISION is in $dist
 Next: make release-check; git tag -s v$version; sign SHA256SUMS (gpg --armor --detach-sign);
 publish the libraries in this order: symbl-protocol, symbl-analysis, symbl-captions, symbl-manual,
-symbl-log, symbl-client, symbl-models, symbl-whisper, symbl-service (cargo publish --package NAME).
+symbl-log, symbl-client, symbl-models, symbl-tones, symbl-whisper, symbl-service
+(cargo publish --package NAME).
 END

@@ -71,7 +71,7 @@ const LONGEST_TEXT: usize = 1024;
 /// Punctuation that a phrase may contain.
 const MARKS: &[char] = &['.', '\'', '\u{2019}', '-'];
 
-/// Why a tracker cannot be looked for, as a sentence for whoever asked for it.
+/// Why a tracker cannot be looked for, as a sentence for the client that asked for it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct UnfitTracker(pub String);

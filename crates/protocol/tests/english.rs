@@ -13,11 +13,7 @@ use std::path::{Path, PathBuf};
 const CHECKED: &[&str] = &[
     "benches",
     "captions",
-    "crates/client",
-    "crates/models",
-    "crates/protocol",
-    "crates/testkit",
-    "crates/whisper",
+    "crates",
     "examples",
     "fuzz",
     "service",

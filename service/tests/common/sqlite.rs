@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::process::Command;
 
-/// Has another program run SQL on the database of a service, and returns what it prints. It
+/// Runs SQL on the database of a service in another program, and returns what that prints. It
 /// waits for its turn while the service writes.
 pub fn sqlite(database: &Path, sql: &str) -> String {
     let output = Command::new("sqlite3")

@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// The libraries that are published, each after those that it needs.
-const LIBRARIES: [&str; 9] = [
+const LIBRARIES: [&str; 10] = [
     "symbl-protocol",
     "symbl-analysis",
     "symbl-captions",
@@ -16,6 +16,7 @@ const LIBRARIES: [&str; 9] = [
     "symbl-log",
     "symbl-client",
     "symbl-models",
+    "symbl-tones",
     "symbl-whisper",
     "symbl-service",
 ];

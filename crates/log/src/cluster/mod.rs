@@ -237,8 +237,9 @@ impl Cluster {
         gone
     }
 
-    /// Frees the seats of nodes that are gone. A conversation that nobody else is in waits for
-    /// its speakers from the last sign of life of its last node. Returns the new entries.
+    /// Frees the seats of nodes that are gone. A conversation in which no other node has a
+    /// seat waits for its speakers from the last sign of life of its last node. Returns the new
+    /// entries.
     pub fn unseat(&mut self, now: i64) -> Vec<(i64, Entry)> {
         if planted(Bug::SeatsOfTheGoneKept) {
             return Vec::new();
@@ -273,8 +274,8 @@ impl Cluster {
     }
 
     /// Gives up a seat that a node got and does not use, because the answer to its join was
-    /// lost. Returns the new entry, if nobody else is in the conversation: that ends when it would
-    /// have ended without this seat, and no earlier than now.
+    /// lost. Returns the new entry, if no other node has a seat in the conversation: that ends
+    /// when it would have ended without this seat, and no earlier than now.
     ///
     /// # Errors
     ///
@@ -289,8 +290,8 @@ impl Cluster {
         Ok(self.free(me, id, ends))
     }
 
-    /// Frees a seat. If nobody else is in the conversation, one that has begun is over at `ends`
-    /// unless a speaker comes, and one that has not is forgotten.
+    /// Frees a seat. If no other node has a seat in the conversation, one that has begun is over
+    /// at `ends` unless a speaker comes, and one that has not is forgotten.
     fn free(&mut self, node: &str, id: i64, ends: i64) -> Option<Entry> {
         let had_seat = self.seats.remove(&(id, node.to_owned())).is_some();
         if !had_seat || self.is_seated(id) {

@@ -146,8 +146,8 @@ impl Cluster {
         Ok(conversation.say(said))
     }
 
-    /// Appends a text that a client sent, unless it is there. If nobody is in the conversation,
-    /// it is over at `ends` at the earliest.
+    /// Appends a text that a client sent, unless it is there. If no node has a seat in the
+    /// conversation, it is over at `ends` at the earliest.
     ///
     /// # Errors
     ///

@@ -10,17 +10,14 @@
 //! A word counts once 100 ms of it have come. An interim follows each new word. A final
 //! follows the tenth word, or 300 ms without a word.
 
-mod decoder;
-mod tones;
-
 use super::{
     RecognisedWord, Recognition, Recognizer, RecognizerError, RecognizerStream, StreamOptions,
 };
 use crate::hearing::capacity::Capacity;
-use decoder::{ToneDecoder, ToneEvent};
 use std::time::Duration;
+use symbl_tones::{Decoder, Event};
 
-pub use tones::{VOCABULARY, WORD_LENGTH, silence, speech};
+pub use symbl_tones::{VOCABULARY, WORD_LENGTH, silence, speech};
 
 /// An utterance ends when no word has come for this long.
 pub const UTTERANCE_GAP: Duration = Duration::from_millis(300);
@@ -43,7 +40,7 @@ impl Recognizer for Scripted {
 
     fn open(&self, options: &StreamOptions) -> Result<Box<dyn RecognizerStream>, RecognizerError> {
         Ok(Box::new(ScriptedStream {
-            decoder: ToneDecoder::new(),
+            decoder: Decoder::new(UTTERANCE_GAP),
             heard: Vec::new(),
             interim: options.interim,
             words: Vec::new(),
@@ -52,8 +49,8 @@ impl Recognizer for Scripted {
 }
 
 struct ScriptedStream {
-    decoder: ToneDecoder,
-    heard: Vec<ToneEvent>,
+    decoder: Decoder,
+    heard: Vec<Event>,
     interim: bool,
     /// The utterance in progress.
     words: Vec<RecognisedWord>,
@@ -63,7 +60,7 @@ impl ScriptedStream {
     fn take_heard(&mut self, out: &mut Vec<Recognition>) {
         for heard in self.heard.drain(..) {
             match heard {
-                ToneEvent::Word { code, start } => {
+                Event::Word { code, start } => {
                     self.words.push(RecognisedWord {
                         text: format!("w{code}"),
                         start,
@@ -78,7 +75,7 @@ impl ScriptedStream {
                         });
                     }
                 }
-                ToneEvent::EndOfWord { end } => {
+                Event::EndOfWord { end } => {
                     if let Some(word) = self.words.last_mut() {
                         word.end = end.max(word.start);
                     }
@@ -86,7 +83,7 @@ impl ScriptedStream {
                         finalise(&mut self.words, out);
                     }
                 }
-                ToneEvent::Quiet => finalise(&mut self.words, out),
+                Event::Quiet => finalise(&mut self.words, out),
             }
         }
     }

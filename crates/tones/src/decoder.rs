@@ -7,9 +7,8 @@
 //! softest tone falls to half its level, interpolated between hops. That is accurate to a
 //! millisecond or two, next to silence and next to another word.
 
-use super::UTTERANCE_GAP;
-use super::tones::{HOP, Spectrum, WINDOW, measure};
-use crate::hearing::recognizer::SAMPLE_RATE;
+use crate::SAMPLE_RATE;
+use crate::sound::{HOP, Spectrum, WINDOW, measure};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -31,14 +30,22 @@ const HISTORY: usize = 80;
 /// Most samples that are kept beside those of a window.
 const AT_ONCE: usize = 4096;
 
-/// What the decoder finds in the audio.
+/// What a [`Decoder`] finds in the audio. Times count from its beginning.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum ToneEvent {
+pub enum Event {
     /// Enough of a word to know it.
-    Word { code: u16, start: Duration },
+    Word {
+        /// The number that was spoken.
+        code: u16,
+        /// Where it begins.
+        start: Duration,
+    },
     /// The last word is over.
-    EndOfWord { end: Duration },
-    /// No word for [`UTTERANCE_GAP`] after the end of the last.
+    EndOfWord {
+        /// Where it ends.
+        end: Duration,
+    },
+    /// No word for as long as ends an utterance.
     Quiet,
 }
 
@@ -69,8 +76,11 @@ impl Run {
     }
 }
 
+/// Recognises the words in one stream of audio, mono at [`SAMPLE_RATE`].
 #[derive(Debug)]
-pub(super) struct ToneDecoder {
+pub struct Decoder {
+    /// An utterance ends when no word has come for this long.
+    pause: Duration,
     /// Samples that windows to come still need.
     samples: Vec<i16>,
     /// Samples taken from the stream.
@@ -87,9 +97,11 @@ pub(super) struct ToneDecoder {
     edge: f64,
 }
 
-impl ToneDecoder {
-    pub(super) fn new() -> Self {
+impl Decoder {
+    /// Begins a stream. An utterance ends when no word has come for the time of `pause`.
+    pub fn new(pause: Duration) -> Self {
         Self {
+            pause,
             // The first window is centred on the first sample.
             samples: vec![0; WINDOW / 2],
             length: 0,
@@ -102,7 +114,8 @@ impl ToneDecoder {
         }
     }
 
-    pub(super) fn push(&mut self, samples: &[i16], heard: &mut Vec<ToneEvent>) {
+    /// Takes the next samples, and adds what is known by them to `heard`.
+    pub fn push(&mut self, samples: &[i16], heard: &mut Vec<Event>) {
         self.length += samples.len() as u64;
         for samples in samples.chunks(AT_ONCE) {
             self.listen(samples, heard);
@@ -110,13 +123,13 @@ impl ToneDecoder {
     }
 
     /// Ends the audio, and with it the word in progress.
-    pub(super) fn finish(&mut self, heard: &mut Vec<ToneEvent>) {
+    pub fn finish(&mut self, heard: &mut Vec<Event>) {
         let quiet = WINDOW + (BRIDGES as usize + 2) * HOP;
         self.listen(&vec![0; quiet], heard);
         self.end_current(heard);
     }
 
-    fn listen(&mut self, samples: &[i16], heard: &mut Vec<ToneEvent>) {
+    fn listen(&mut self, samples: &[i16], heard: &mut Vec<Event>) {
         self.samples.extend_from_slice(samples);
         let mut taken = 0;
         while let Some(window) = self.samples.get(taken..).and_then(<[i16]>::first_chunk) {
@@ -132,7 +145,7 @@ impl ToneDecoder {
         self.samples.drain(..taken);
     }
 
-    fn judge(&mut self, at: u64, spectrum: &Spectrum, heard: &mut Vec<ToneEvent>) {
+    fn judge(&mut self, at: u64, spectrum: &Spectrum, heard: &mut Vec<Event>) {
         if let Some(code) = spectrum.code() {
             let level = spectrum.level(code);
             match &mut self.current {
@@ -153,7 +166,7 @@ impl ToneDecoder {
     }
 
     /// Takes a hop in which another word sounds than the current one.
-    fn contend(&mut self, code: u16, at: u64, level: f32, heard: &mut Vec<ToneEvent>) {
+    fn contend(&mut self, code: u16, at: u64, level: f32, heard: &mut Vec<Event>) {
         let rival = match &mut self.rival {
             Some(run) if run.code == code => {
                 run.extend(at, level);
@@ -168,7 +181,7 @@ impl ToneDecoder {
     }
 
     /// Reports the current word as soon as enough of it has come.
-    fn count(&mut self, at: u64, heard: &mut Vec<ToneEvent>) {
+    fn count(&mut self, at: u64, heard: &mut Vec<Event>) {
         let Some(run) = self.current else { return };
         if run.counted || run.last != at || self.level(run.code, at) < run.peak / 2.0 {
             return;
@@ -179,19 +192,19 @@ impl ToneDecoder {
         }
     }
 
-    fn tell(&mut self, run: Run, start: f64, heard: &mut Vec<ToneEvent>) {
+    fn tell(&mut self, run: Run, start: f64, heard: &mut Vec<Event>) {
         self.current = Some(Run {
             counted: true,
             ..run
         });
         self.edge = start;
-        heard.push(ToneEvent::Word {
+        heard.push(Event::Word {
             code: run.code,
             start: self.time(start),
         });
     }
 
-    fn end_current(&mut self, heard: &mut Vec<ToneEvent>) {
+    fn end_current(&mut self, heard: &mut Vec<Event>) {
         let Some(run) = self.current.take() else {
             return;
         };
@@ -207,20 +220,20 @@ impl ToneDecoder {
         }
         self.edge = self.edge.max(end);
         self.last_end = Some(self.edge);
-        heard.push(ToneEvent::EndOfWord {
+        heard.push(Event::EndOfWord {
             end: self.time(self.edge),
         });
     }
 
-    fn quiet(&mut self, at: u64, heard: &mut Vec<ToneEvent>) {
+    fn quiet(&mut self, at: u64, heard: &mut Vec<Event>) {
         let Some(end) = self.last_end else { return };
-        let limit = end + hops(UTTERANCE_GAP);
+        let limit = end + hops(self.pause);
         let undecided = self
             .current
             .is_some_and(|run| run.counted || (run.first as f64) < limit);
         if at as f64 >= limit && !undecided {
             self.last_end = None;
-            heard.push(ToneEvent::Quiet);
+            heard.push(Event::Quiet);
         }
     }
 
@@ -269,7 +282,7 @@ impl ToneDecoder {
 
     /// Returns the time before which no word begins that is still to come. The start of a word
     /// is looked for in the history, and never before the last edge.
-    pub(super) fn settled(&self) -> Duration {
+    pub fn settled(&self) -> Duration {
         let oldest = self.hop.saturating_sub(HISTORY as u64 + 1);
         self.time(self.edge.max(oldest as f64))
     }

@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! The language of the scripted recogniser: turns numbers into sound, and a window of
-//! sound into a number.
+//! Turns numbers into sound, and a window of sound into a number.
 //!
 //! A word carries twelve bits as six base-4 digits. Digit `g` with value `d` is a sine of
 //! 350 + 125·(4g + d) Hz. So all 24 tones lie between 350 and 3,225 Hz. They survive
 //! µ-law, an 8 kHz band and Opus from 32 kbit/s for one channel; below that, the codec
 //! loses or bends some. Both directions are in this module, because a change of one is a
 //! change of the other.
-//!
-//! Pure: the results depend on the samples alone, and never on a time or on the order of
-//! calls.
 
 use std::array::from_fn;
 use std::f64::consts::{PI, TAU};
@@ -20,7 +16,7 @@ use std::time::Duration;
 /// Six digits of four values each.
 const GROUPS: usize = 6;
 const VALUES: usize = 4;
-pub(super) const TONES: usize = GROUPS * VALUES;
+pub(crate) const TONES: usize = GROUPS * VALUES;
 
 /// Number of different words.
 pub const VOCABULARY: u16 = 4096;
@@ -38,10 +34,10 @@ const AMPLITUDE: f64 = 3800.0;
 const EDGE_SECONDS: f64 = 0.002;
 
 /// 24 ms at 16 kHz: wide enough to tell neighbouring tones apart.
-pub(super) const WINDOW: usize = 384;
+pub(crate) const WINDOW: usize = 384;
 
 /// 5 ms at 16 kHz.
-pub(super) const HOP: usize = 80;
+pub(crate) const HOP: usize = 80;
 
 /// Below this a tone counts as silence (−60 dB of full scale).
 const FLOOR: f32 = 32.0;
@@ -101,7 +97,7 @@ pub fn silence(length: Duration, sample_rate: u32) -> Vec<i16> {
 
 /// How loud each tone is in one window.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Spectrum {
+pub(crate) struct Spectrum {
     amplitudes: [f32; TONES],
     /// Part of the window's energy that pure tones would need to hold.
     energy: f64,
@@ -109,14 +105,14 @@ pub(super) struct Spectrum {
 
 impl Spectrum {
     /// Returns the amplitude of the softest tone of this word.
-    pub(super) fn level(&self, code: u16) -> f32 {
+    pub(crate) fn level(&self, code: u16) -> f32 {
         tones_of(code)
             .filter_map(|tone| self.amplitudes.get(tone))
             .fold(f32::INFINITY, |least, &a| least.min(a))
     }
 
     /// Returns the word of this window, if a word and nothing else sounds in it.
-    pub(super) fn code(&self) -> Option<u16> {
+    pub(crate) fn code(&self) -> Option<u16> {
         let mut code = 0;
         let (mut softest, mut loudest) = (f32::INFINITY, 0.0f32);
         let mut tone_energy = 0.0;
@@ -169,7 +165,7 @@ static TABLE: LazyLock<Table> = LazyLock::new(Table::new);
 
 impl Table {
     fn new() -> Self {
-        let rate = f64::from(crate::hearing::recognizer::SAMPLE_RATE);
+        let rate = f64::from(crate::SAMPLE_RATE);
         let window = |i: usize| 0.5 + 0.5 * (TAU * (i as f64 + 0.5) / WINDOW as f64).cos();
         let phase = |i: usize, tone| TAU * frequency(tone) * (i as f64 + 0.5) / rate;
         let sum: f64 = (0..HALF).map(window).sum();
@@ -185,7 +181,7 @@ impl Table {
 }
 
 /// Measures the 24 tones in a Hann window.
-pub(super) fn measure(samples: &[i16; WINDOW]) -> Spectrum {
+pub(crate) fn measure(samples: &[i16; WINDOW]) -> Spectrum {
     let table = &*TABLE;
     let (before, after) = samples.split_at(HALF);
     let (mut sums, mut differences) = ([0.0f32; HALF], [0.0f32; HALF]);
