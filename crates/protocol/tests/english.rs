@@ -11,16 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// The directories that follow the rules. To add one, add a line.
 const CHECKED: &[&str] = &[
-    "benches",
-    "captions",
-    "crates",
-    "examples",
-    "fuzz",
-    "service",
-    "src",
-    "tap",
-    "tests",
-    "view",
+    "benches", "captions", "crates", "examples", "fuzz", "service", "src", "tap", "tests", "view",
 ];
 
 /// Words that no comment may contain: they do not say who.
