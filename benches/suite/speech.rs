@@ -27,8 +27,8 @@ use symbl_service::recognizer::pocketsphinx::{Pocketsphinx, PocketsphinxConfig};
 use symbl_service::recognizer::whisper::{Whisper, WhisperConfig};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
-use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{WebSocketStream, client_async};
 
 const BENCH: &str = "service-speech";
 pub const ROLE: &str = "speech-service";
@@ -71,6 +71,14 @@ impl Engine {
         match self {
             Self::Pocketsphinx => &[1, 4, 8],
             Self::Whisper => &[1, 6, 12, 24, 45],
+        }
+    }
+
+    /// Returns the numbers of streams without interims, one after the other.
+    fn finals_only(self) -> &'static [usize] {
+        match self {
+            Self::Pocketsphinx => &[],
+            Self::Whisper => &[24, 45, 60],
         }
     }
 
@@ -134,7 +142,8 @@ fn measure_engine(
     let mut first = None;
     let mut in_time = 0;
     for &streams in engine.steps() {
-        let ran = match runtime.block_on(run(engine, None, streams, WINDOW, prompts)) {
+        let trial = Trial::new(engine, streams);
+        let ran = match runtime.block_on(trial.run(prompts)) {
             Ok(ran) => ran,
             Err(problem) if first.is_none() => {
                 report.left_out(BENCH, engine.name(), &problem);
@@ -159,11 +168,39 @@ fn measure_engine(
         )
         .note("the most of those above whose p90 is at most 1 s above that of one stream"),
     );
-    let window = dialled_window()?;
+    for &streams in engine.finals_only() {
+        let trial = Trial {
+            interims: false,
+            ..Trial::new(engine, streams)
+        };
+        let ran = runtime.block_on(trial.run(prompts))?;
+        say(
+            report,
+            engine,
+            &format!("{streams} streams without interims"),
+            &ran,
+        );
+    }
     let bound = first.unwrap_or(0.0) + LATER;
-    for &dials in engine.dials() {
-        let ran = runtime.block_on(run(engine, Some(0.9), dials, window, prompts))?;
-        let with = format!("{dials} dials at once, --max-load 90");
+    let without = engine
+        .finals_only()
+        .last()
+        .map(|streams| (2 * streams, false));
+    let dials = engine.dials().iter().map(|dials| (*dials, true));
+    for (streams, interims) in dials.chain(without) {
+        let trial = Trial {
+            interims,
+            max_load: Some(0.9),
+            window: dialled_window()?,
+            ..Trial::new(engine, streams)
+        };
+        let ran = runtime.block_on(trial.run(prompts))?;
+        let how = if interims {
+            "at once"
+        } else {
+            "in turn without interims"
+        };
+        let with = format!("{streams} dials {how}, --max-load 90");
         say(report, engine, &with, &ran);
         let refused = Row::new(
             BENCH,
@@ -243,7 +280,6 @@ struct Heard {
     screen: Screen,
     /// Number of prompts that had ended before the wait for the last results.
     prompts: usize,
-    refused: bool,
 }
 
 /// The words that interims and finals show, as on a screen.
@@ -282,77 +318,122 @@ impl Screen {
     }
 }
 
-async fn run(
+/// What is tried.
+#[derive(Debug, Clone, Copy)]
+struct Trial {
     engine: Engine,
     max_load: Option<f64>,
+    /// Streams that dial.
     streams: usize,
+    /// They want interim results. Those that do dial at once, and the others one after the
+    /// other: until a stream has started it counts as one with interims.
+    interims: bool,
+    /// How long they speak.
     window: Duration,
-    prompts: &Arc<Vec<Vec<u8>>>,
-) -> Result<Ran, Problem> {
-    let mut service = Child::start(ROLE, &Served { engine, max_load })?;
-    let address: SocketAddr = service.answer(LOADED)?;
-    let before = books::used(service.id())?;
-    let speakers: Vec<_> = (0..streams)
-        .map(|number| speak(address, number, window, prompts))
-        .collect();
-    let heard = futures_util::future::join_all(speakers).await;
-    let mut delays = Vec::new();
-    let (mut refused, mut said) = (0, 0);
-    let (mut shown, mut rewritten) = (Vec::new(), 0);
-    for heard in heard {
-        let heard = heard?;
-        refused += usize::from(heard.refused);
-        said += heard.prompts;
-        delays.extend(heard.delays);
-        shown.extend(heard.screen.shown);
-        rewritten += heard.screen.rewritten;
+}
+
+type Socket = WebSocketStream<TcpStream>;
+
+impl Trial {
+    fn new(engine: Engine, streams: usize) -> Self {
+        Self {
+            engine,
+            max_load: None,
+            streams,
+            interims: true,
+            window: WINDOW,
+        }
     }
-    let used = books::used(service.id())? - before;
-    let (memory, _) = books::memory(service.id())?;
-    service.dismiss();
-    service.wait(child::SOON)?;
-    let audio = (streams - refused) as f64 * (window + DRAIN).as_secs_f64();
-    let late = said.saturating_sub(delays.len()) as f64 / delays.len().max(1) as f64;
-    if delays.is_empty() {
-        // No final came in the whole time, so it took longer than that.
-        delays.push(u64::try_from((window + DRAIN - SETTLE).as_nanos())?);
+
+    async fn run(self, prompts: &Arc<Vec<Vec<u8>>>) -> Result<Ran, Problem> {
+        let served = Served {
+            engine: self.engine,
+            max_load: self.max_load,
+        };
+        let mut service = Child::start(ROLE, &served)?;
+        let address: SocketAddr = service.answer(LOADED)?;
+        let dials = (0..self.streams).map(|number| self.dial(address, number));
+        let mut sockets = Vec::new();
+        if self.interims {
+            sockets = futures_util::future::try_join_all(dials).await?;
+        } else {
+            for dial in dials {
+                sockets.push(dial.await?);
+            }
+        }
+        let before = books::used(service.id())?;
+        let let_in = sockets.into_iter().flatten().enumerate();
+        let speakers: Vec<_> = let_in
+            .map(|(number, socket)| speak(socket, number, self.window, prompts))
+            .collect();
+        let refused = self.streams - speakers.len();
+        let heard = futures_util::future::join_all(speakers).await;
+        let mut delays = Vec::new();
+        let mut said = 0;
+        let (mut shown, mut rewritten) = (Vec::new(), 0);
+        for heard in heard {
+            let heard = heard?;
+            said += heard.prompts;
+            delays.extend(heard.delays);
+            shown.extend(heard.screen.shown);
+            rewritten += heard.screen.rewritten;
+        }
+        let used = books::used(service.id())? - before;
+        let (memory, _) = books::memory(service.id())?;
+        service.dismiss();
+        service.wait(child::SOON)?;
+        let audio = (self.streams - refused) as f64 * (self.window + DRAIN).as_secs_f64();
+        let late = said.saturating_sub(delays.len()) as f64 / delays.len().max(1) as f64;
+        if delays.is_empty() {
+            // No final came in the whole time, so it took longer than that.
+            delays.push(u64::try_from((self.window + DRAIN - SETTLE).as_nanos())?);
+        }
+        Ok(Ran {
+            delays: Spread::of(&mut delays).some()?,
+            rewritten: rewritten as f64 / shown.len().max(1) as f64,
+            shown: Spread::of(&mut shown).some().ok().filter(|_| self.interims),
+            refused,
+            processor: used.cpu * 1e3 / audio.max(1.0),
+            memory: memory / 1024.0,
+            late,
+        })
     }
-    Ok(Ran {
-        delays: Spread::of(&mut delays).some()?,
-        rewritten: rewritten as f64 / shown.len().max(1) as f64,
-        shown: Spread::of(&mut shown).some().ok(),
-        refused,
-        processor: used.cpu * 1e3 / audio.max(1.0),
-        memory: memory / 1024.0,
-        late,
-    })
+
+    /// Dials and starts. Returns `None` if the dial was refused.
+    async fn dial(self, address: SocketAddr, number: usize) -> Result<Option<Socket>, Problem> {
+        let tcp = TcpStream::connect(address).await?;
+        tcp.set_nodelay(true)?;
+        let url = format!("ws://{address}/v1/streaming/speech-{number}");
+        let (mut socket, _) = match client_async(url, tcp).await {
+            Ok(opened) => opened,
+            Err(Error::Http(response)) if response.status() == 429 => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let start = json!({
+            "type": "start_request",
+            "config": {
+                "interimResults": self.interims,
+                "speechRecognition": {"encoding": "LINEAR16", "sampleRateHertz": 16000},
+            },
+        });
+        socket.send(Message::text(start.to_string())).await?;
+        while !self.interims {
+            let message = socket.next().await.ok_or("the service hung up")??;
+            if message.to_text()?.contains("started_listening") {
+                break;
+            }
+        }
+        Ok(Some(socket))
+    }
 }
 
 /// Speaks prompts from the `number`-th on.
 async fn speak(
-    address: SocketAddr,
+    mut socket: Socket,
     number: usize,
     window: Duration,
     prompts: &Arc<Vec<Vec<u8>>>,
 ) -> Result<Heard, Problem> {
-    let tcp = TcpStream::connect(address).await?;
-    tcp.set_nodelay(true)?;
-    let url = format!("ws://{address}/v1/streaming/speech-{number}");
-    let (mut socket, _) = match client_async(url, tcp).await {
-        Ok(opened) => opened,
-        Err(Error::Http(response)) if response.status() == 429 => {
-            return Ok(Heard {
-                refused: true,
-                ..Heard::default()
-            });
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let start = json!({
-        "type": "start_request",
-        "config": {"speechRecognition": {"encoding": "LINEAR16", "sampleRateHertz": 16000}},
-    });
-    socket.send(Message::text(start.to_string())).await?;
     let mut audio = prompts.iter().cycle().skip(number).flatten().copied();
     // The streams are out of phase, like people.
     let begin = Instant::now() + FRAME_TIME * u32::try_from(number % 10)? / 10;

@@ -23,8 +23,7 @@ use crate::door::{
     unhonoured, web,
 };
 use crate::hearing::Hearing;
-use crate::hearing::admission::Full;
-use crate::hearing::engines::Engines;
+use crate::hearing::admission::{Demand, Full};
 use crate::hearing::stream::Places;
 use crate::jobs::Jobs;
 use crate::seams::ConnectionSeams;
@@ -210,7 +209,7 @@ async fn streaming(State(shared): State<Shared>, visit: Visit) -> Response {
     let admitted = shared
         .hearing
         .admission
-        .enter(Engines::FIRST, joining.is_some());
+        .enter(Demand::UNKNOWN, joining.is_some());
     let admitted = match admitted {
         Ok(admitted) => admitted,
         Err(why) => {

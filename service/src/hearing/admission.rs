@@ -7,9 +7,10 @@
 //!
 //! - **Reservations.** Each admitted stream reserves as much of the processor as speech
 //!   costs, even while its speaker is silent, because the speaker may go on. The cost is
-//!   that of its engine (`capacity`): what the engine declares at first, and what
-//!   each final result adds to the measurement. The engine of a stream is known when the
-//!   stream starts. Until then the stream counts as one of the first engine. A
+//!   that of its engine (`capacity`), with interim results or without: what the engine
+//!   declares at first, and what each final result adds to the measurement. What a stream
+//!   asks for is known when it starts. Until then it counts as one of the first engine with
+//!   interim results. A
 //!   conversation that waits for a lost speaker reserves nothing: it takes no processor
 //!   time, and its speaker is admitted in any case.
 //! - **Lag.** While recognition is behind the audio of any stream, no other stream is
@@ -51,12 +52,49 @@ pub enum Full {
     Lag,
 }
 
+/// What a stream asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Demand {
+    /// The number of its engine.
+    pub engine: usize,
+    /// Interim results, which cost more than finals with some engines.
+    pub interim: bool,
+}
+
+impl Demand {
+    /// What a stream counts for until its start request says more.
+    pub(crate) const UNKNOWN: Self = Self {
+        engine: Engines::FIRST,
+        interim: true,
+    };
+}
+
+/// The streams of an engine with interim results, or those without.
+#[derive(Debug)]
+struct Kind {
+    costs: Costs,
+    /// How many are admitted.
+    streams: usize,
+}
+
 /// One engine of the service.
 #[derive(Debug)]
 struct Engine {
-    costs: Costs,
-    /// Its admitted streams.
-    streams: usize,
+    with_interims: Kind,
+    finals_only: Kind,
+}
+
+impl Engine {
+    fn new(capacity: Capacity) -> Self {
+        let kind = |interim| Kind {
+            costs: Costs::of(capacity, interim),
+            streams: 0,
+        };
+        Self {
+            with_interims: kind(true),
+            finals_only: kind(false),
+        }
+    }
 }
 
 /// Compares the capacity of the engines with the load of the admitted streams. Times are
@@ -78,24 +116,30 @@ impl Admission {
     /// Returns the admission to `cores` cores with these engines, in the order of their
     /// numbers. Without an engine nothing counts but the lag.
     pub fn new(cores: f64, engines: &[Capacity]) -> Self {
-        let engine = |capacity: &Capacity| Engine {
-            costs: Costs::of(*capacity),
-            streams: 0,
-        };
         Self {
             cores,
-            engines: engines.iter().map(engine).collect(),
+            engines: engines.iter().copied().map(Engine::new).collect(),
             streams: 0,
             lags_until: Duration::ZERO,
             closed_at: None,
         }
     }
 
-    /// Returns how many cores speech in a stream of this engine takes, as far as is
-    /// known.
-    pub fn cost(&self, engine: usize) -> f64 {
-        let engine = self.engines.get(engine);
-        engine.map_or(0.0, |engine| engine.costs.cost())
+    fn kind(&mut self, demand: Demand) -> Option<&mut Kind> {
+        let engine = self.engines.get_mut(demand.engine)?;
+        Some(match demand.interim {
+            true => &mut engine.with_interims,
+            false => &mut engine.finals_only,
+        })
+    }
+
+    /// Returns how many cores speech in such a stream takes, as far as is known.
+    pub fn cost(&self, demand: Demand) -> f64 {
+        let engine = self.engines.get(demand.engine);
+        engine.map_or(0.0, |engine| match demand.interim {
+            true => engine.with_interims.costs.cost(),
+            false => engine.finals_only.costs.cost(),
+        })
     }
 
     /// Returns how many cores the admitted streams would take if all their speakers
@@ -103,7 +147,8 @@ impl Admission {
     fn taken(&self) -> f64 {
         let engines = self.engines.iter();
         engines
-            .map(|engine| engine.streams as f64 * engine.costs.cost())
+            .flat_map(|engine| [&engine.with_interims, &engine.finals_only])
+            .map(|kind| kind.streams as f64 * kind.costs.cost())
             .sum()
     }
 
@@ -113,15 +158,15 @@ impl Admission {
         self.taken() / self.cores
     }
 
-    /// Admits a stream of an engine. With `returns`, the stream belongs to a conversation
-    /// that takes it past admission.
+    /// Admits a stream. With `returns`, it belongs to a conversation that takes it past
+    /// admission.
     ///
     /// # Errors
     ///
     /// There is no room for it.
-    pub fn enter(&mut self, engine: usize, now: Duration, returns: bool) -> Result<(), Full> {
+    pub fn enter(&mut self, demand: Demand, now: Duration, returns: bool) -> Result<(), Full> {
         if !returns && self.streams > 0 {
-            let verdict = self.admits(engine, now);
+            let verdict = self.admits(demand, now);
             match verdict {
                 Ok(()) => self.closed_at = None,
                 Err(Full::Capacity) => {
@@ -132,8 +177,8 @@ impl Admission {
             verdict?;
         }
         self.streams += 1;
-        if let Some(engine) = self.engines.get_mut(engine) {
-            engine.streams += 1;
+        if let Some(kind) = self.kind(demand) {
+            kind.streams += 1;
         }
         Ok(())
     }
@@ -143,7 +188,7 @@ impl Admission {
     /// # Errors
     ///
     /// There is no room for it.
-    pub fn admits(&self, engine: usize, now: Duration) -> Result<(), Full> {
+    pub fn admits(&self, demand: Demand, now: Duration) -> Result<(), Full> {
         if self.streams == 0 {
             return Ok(());
         }
@@ -154,7 +199,7 @@ impl Admission {
             .closed_at
             .is_some_and(|streams| self.streams >= streams);
         let bound = if closed { RELIEF } else { 1.0 };
-        match self.taken() + self.cost(engine) > self.cores * bound {
+        match self.taken() + self.cost(demand) > self.cores * bound {
             true => Err(Full::Capacity),
             false => Ok(()),
         }
@@ -166,46 +211,47 @@ impl Admission {
         self.closed_at = None;
     }
 
-    /// Moves an admitted stream from the engine that it counted for to another one.
+    /// Counts an admitted stream for what it asks for now, in place of what it counted for.
     /// `returns` is as for [`Admission::enter`].
     ///
     /// # Errors
     ///
-    /// That engine takes more, and there is no room for it. The stream counts as before.
-    pub fn choose(&mut self, was: usize, engine: usize, returns: bool) -> Result<(), Full> {
-        let more = self.cost(engine) - self.cost(was);
+    /// That takes more, and there is no room for it. The stream counts as before.
+    pub fn choose(&mut self, was: Demand, demand: Demand, returns: bool) -> Result<(), Full> {
+        let more = self.cost(demand) - self.cost(was);
         if !returns && self.streams > 1 && more > 0.0 && self.taken() + more > self.cores {
             return Err(Full::Capacity);
         }
-        if let Some(was) = self.engines.get_mut(was) {
+        if let Some(was) = self.kind(was) {
             was.streams = was.streams.saturating_sub(1);
         }
-        if let Some(engine) = self.engines.get_mut(engine) {
-            engine.streams += 1;
+        if let Some(kind) = self.kind(demand) {
+            kind.streams += 1;
         }
         Ok(())
     }
 
-    /// Removes an admitted stream of an engine.
-    pub fn leave(&mut self, engine: usize) {
+    /// Removes an admitted stream that counted for this.
+    pub fn leave(&mut self, demand: Demand) {
         self.streams = self.streams.saturating_sub(1);
-        if let Some(engine) = self.engines.get_mut(engine) {
-            engine.streams = engine.streams.saturating_sub(1);
+        if let Some(kind) = self.kind(demand) {
+            kind.streams = kind.streams.saturating_sub(1);
         }
     }
 
-    /// Records that an engine spent this processor time on this much speech. Callers leave
+    /// Records that such a stream took this processor time for this much speech. Callers leave
     /// out silence, which would make speech look cheap.
-    pub fn measured(&mut self, engine: usize, spent: Duration, spoken: Duration) {
-        if let Some(engine) = self.engines.get_mut(engine) {
-            engine.costs.measured(spent, spoken);
+    pub fn measured(&mut self, demand: Demand, spent: Duration, spoken: Duration) {
+        if let Some(kind) = self.kind(demand) {
+            kind.costs.measured(spent, spoken);
         }
     }
 
     /// Records what an engine reports.
     pub fn reported(&mut self, engine: usize, capacity: Capacity) {
         if let Some(engine) = self.engines.get_mut(engine) {
-            engine.costs.reported(capacity);
+            engine.with_interims.costs.reported(capacity, true);
+            engine.finals_only.costs.reported(capacity, false);
         }
     }
 
@@ -240,7 +286,7 @@ impl SharedAdmission {
 
     /// Returns the meter of work that counts for nothing: it takes what live streams leave.
     pub(crate) fn unmetered() -> Effort {
-        Self::new(None).effort(0)
+        Self::new(None).effort(Demand::UNKNOWN)
     }
 
     /// Returns [`Admission::load`], or 0 if every stream is admitted.
@@ -248,11 +294,11 @@ impl SharedAdmission {
         self.lock().map_or(0.0, |admission| admission.load())
     }
 
-    /// Returns `true` if another stream of the first engine would be admitted now.
+    /// Returns `true` if another stream would be admitted now.
     pub(crate) fn admits(&self) -> bool {
         let now = self.epoch.elapsed();
         let admission = self.lock();
-        admission.is_none_or(|admission| admission.admits(Engines::FIRST, now).is_ok())
+        admission.is_none_or(|admission| admission.admits(Demand::UNKNOWN, now).is_ok())
     }
 
     /// Returns `true` if not every stream is admitted.
@@ -273,21 +319,21 @@ impl SharedAdmission {
     }
 
     /// Admits a stream, see [`Admission::enter`]. The stream holds what this returns.
-    pub(crate) fn enter(&self, engine: usize, returns: bool) -> Result<Admitted, Full> {
+    pub(crate) fn enter(&self, demand: Demand, returns: bool) -> Result<Admitted, Full> {
         let now = self.epoch.elapsed();
         if let Some(mut admission) = self.lock() {
-            admission.enter(engine, now, returns)?;
+            admission.enter(demand, now, returns)?;
         }
         Ok(Admitted {
             admission: self.clone(),
-            engine,
+            demand,
             returns,
         })
     }
 
-    /// Returns the meter for the work of an engine for an admitted stream.
-    pub(crate) fn effort(&self, engine: usize) -> Effort {
-        Effort::new(self.clone(), engine)
+    /// Returns the meter for the work for an admitted stream.
+    pub(crate) fn effort(&self, demand: Demand) -> Effort {
+        Effort::new(self.clone(), demand)
     }
 }
 
@@ -295,20 +341,20 @@ impl SharedAdmission {
 #[derive(Debug)]
 pub(crate) struct Admitted {
     admission: SharedAdmission,
-    /// The engine that the stream has, or counts for.
-    engine: usize,
+    /// What the stream counts for.
+    demand: Demand,
     /// `true` if the stream was admitted past admission.
     returns: bool,
 }
 
 impl Admitted {
-    /// Moves the stream to another engine, see [`Admission::choose`].
-    pub(crate) fn choose(&mut self, engine: usize) -> Result<(), Full> {
-        if engine != self.engine {
+    /// Counts the stream for what it asks for, see [`Admission::choose`].
+    pub(crate) fn choose(&mut self, demand: Demand) -> Result<(), Full> {
+        if demand != self.demand {
             if let Some(mut admission) = self.admission.lock() {
-                admission.choose(self.engine, engine, self.returns)?;
+                admission.choose(self.demand, demand, self.returns)?;
             }
-            self.engine = engine;
+            self.demand = demand;
         }
         Ok(())
     }
@@ -317,7 +363,7 @@ impl Admitted {
 impl Drop for Admitted {
     fn drop(&mut self) {
         if let Some(mut admission) = self.admission.lock() {
-            admission.leave(self.engine);
+            admission.leave(self.demand);
         }
     }
 }

@@ -8,7 +8,7 @@
 //! that it has too much to do. [`Pace`] measures that lag from outside, and the engine may
 //! report a greater one. `admission` decides by these figures alone.
 
-use crate::hearing::admission::SharedAdmission;
+use crate::hearing::admission::{Demand, SharedAdmission};
 use crate::hearing::recognizer::{Recognition, SAMPLE_RATE};
 use std::time::{Duration, Instant};
 
@@ -37,12 +37,14 @@ pub enum Capacity {
     Reported {
         /// Seconds of processor time for a second of speech, as far as the engine knows.
         cost: f64,
+        /// The same for a stream without interim results.
+        finals_only: f64,
     },
     /// The engine works elsewhere. The time of the calling thread says nothing about it.
     Elsewhere,
 }
 
-/// What speech costs with one engine.
+/// What speech costs with one engine, with interim results or without.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Costs {
     /// Seconds of processor time, and of the speech that they were for.
@@ -54,13 +56,14 @@ pub(super) enum Costs {
 }
 
 impl Costs {
-    pub(super) fn of(capacity: Capacity) -> Self {
+    pub(super) fn of(capacity: Capacity, interim: bool) -> Self {
         match capacity {
             Capacity::Here { cost } => Self::Measured {
                 spent: PRIOR * cost,
                 spoken: PRIOR,
             },
-            Capacity::Reported { cost } => Self::Reported(cost),
+            Capacity::Reported { cost, .. } if interim => Self::Reported(cost),
+            Capacity::Reported { finals_only, .. } => Self::Reported(finals_only),
             Capacity::Elsewhere => Self::Elsewhere,
         }
     }
@@ -87,9 +90,9 @@ impl Costs {
     }
 
     /// Records what the engine reports, if it measures by itself.
-    pub(super) fn reported(&mut self, capacity: Capacity) {
-        if let (Self::Reported(known), Capacity::Reported { cost }) = (self, capacity) {
-            *known = cost;
+    pub(super) fn reported(&mut self, capacity: Capacity, interim: bool) {
+        if let (Self::Reported(_), Capacity::Reported { .. }) = (&self, capacity) {
+            *self = Self::of(capacity, interim);
         }
     }
 }
@@ -134,8 +137,7 @@ impl Pace {
 #[derive(Debug)]
 pub(crate) struct Effort {
     admission: SharedAdmission,
-    /// Number of the engine among those of the service.
-    engine: usize,
+    demand: Demand,
     pace: Pace,
     /// Processor time since the last final result.
     spent: Duration,
@@ -150,10 +152,10 @@ pub(crate) struct Begun {
 }
 
 impl Effort {
-    pub(super) fn new(admission: SharedAdmission, engine: usize) -> Self {
+    pub(super) fn new(admission: SharedAdmission, demand: Demand) -> Self {
         Self {
             admission,
-            engine,
+            demand,
             pace: Pace::default(),
             spent: Duration::ZERO,
             unanswered: Duration::ZERO,
@@ -181,7 +183,7 @@ impl Effort {
         let spent = processor_time().saturating_sub(begun.processor);
         self.account(begun.at, now, samples, said, (spent, behind));
         if let Some(mut admission) = self.admission.lock() {
-            admission.reported(self.engine, capacity);
+            admission.reported(self.demand.engine, capacity);
         }
     }
 
@@ -216,7 +218,7 @@ impl Effort {
         };
         admission.behind(now, behind);
         if !spoken.is_zero() {
-            admission.measured(self.engine, std::mem::take(&mut self.spent), spoken);
+            admission.measured(self.demand, std::mem::take(&mut self.spent), spoken);
         }
     }
 }
@@ -248,17 +250,25 @@ mod tests {
 
     #[test]
     fn what_an_engine_reports_counts_at_once_and_only_if_it_is_one_that_reports() {
-        let mut reports = Costs::of(Capacity::Reported { cost: 0.5 });
-        reports.measured(Duration::from_secs(600), Duration::from_secs(600));
-        assert_eq!(reports.cost(), 0.5);
-        reports.reported(Capacity::Reported { cost: 0.25 });
-        assert_eq!(reports.cost(), 0.25);
-        let mut here = Costs::of(Capacity::Here { cost: 0.5 });
-        here.reported(Capacity::Reported { cost: 0.25 });
+        let told = |cost| Capacity::Reported {
+            cost,
+            finals_only: cost / 4.0,
+        };
+        let mut reports = Costs::of(told(0.5), true);
+        let mut finals = Costs::of(told(0.5), false);
+        for costs in [&mut reports, &mut finals] {
+            costs.measured(Duration::from_secs(600), Duration::from_secs(600));
+        }
+        assert_eq!((reports.cost(), finals.cost()), (0.5, 0.125));
+        reports.reported(told(0.25), true);
+        finals.reported(told(0.25), false);
+        assert_eq!((reports.cost(), finals.cost()), (0.25, 0.0625));
+        let mut here = Costs::of(Capacity::Here { cost: 0.5 }, true);
+        here.reported(told(0.25), true);
         assert_eq!(here.cost(), 0.5);
         here.measured(Duration::from_secs(60), Duration::from_secs(60));
         assert_eq!(here.cost(), 0.75);
-        let mut elsewhere = Costs::of(Capacity::Elsewhere);
+        let mut elsewhere = Costs::of(Capacity::Elsewhere, false);
         elsewhere.measured(Duration::from_secs(60), Duration::from_secs(60));
         assert_eq!(elsewhere.cost(), 0.0);
     }

@@ -12,7 +12,7 @@
 use crate::clock::AudioClock;
 use crate::conversation::quota::Place;
 use crate::hearing::Hearing;
-use crate::hearing::admission::{Admitted, Full};
+use crate::hearing::admission::{Admitted, Demand, Full};
 use crate::hearing::audio::{AudioError, Decoded, End, Input, Queue, StreamError, Taken};
 use crate::hearing::capacity::{Capacity, Effort};
 use crate::hearing::pool::{self, Next, Pool, Turns};
@@ -123,19 +123,19 @@ impl Places {
         *self.admitted() = None;
     }
 
-    /// Reserves for a stream of this engine. A socket that has given its reservation back
+    /// Reserves for a stream. A socket that has given its reservation back
     /// is treated like a new one. Returns the meter of the stream's work.
     ///
     /// # Errors
     ///
     /// The stream is not admitted.
-    pub(crate) fn admit(&self, engine: usize) -> Result<Effort, Full> {
+    pub(crate) fn admit(&self, demand: Demand) -> Result<Effort, Full> {
         let mut admitted = self.admitted();
         match &mut *admitted {
-            Some(place) => place.choose(engine)?,
-            None => *admitted = Some(self.hearing.admission.enter(engine, false)?),
+            Some(place) => place.choose(demand)?,
+            None => *admitted = Some(self.hearing.admission.enter(demand, false)?),
         }
-        Ok(self.hearing.admission.effort(engine))
+        Ok(self.hearing.admission.effort(demand))
     }
 }
 
@@ -390,6 +390,7 @@ impl Beginning {
             heard: Vec::new(),
             call: Call::since(now, Duration::ZERO),
             is_open: false,
+            interim: options.interim,
             samples: 0,
             engine,
             metrics,
@@ -491,6 +492,8 @@ struct Listening {
     call: Call,
     /// `true` while an interim waits for its final.
     is_open: bool,
+    /// `true` if the client wants interims.
+    interim: bool,
     samples: u64,
     engine: &'static str,
     metrics: Arc<Metrics>,
@@ -726,7 +729,10 @@ impl Listening {
             match recognition {
                 Recognition::Interim { words, stable } => {
                     self.is_open = true;
-                    self.results.interim(&words, stable);
+                    // Some engines have them whether they are wanted or not.
+                    if self.interim {
+                        self.results.interim(&words, stable);
+                    }
                 }
                 Recognition::Final { words, punctuated } => {
                     self.is_open = false;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-//! An engine that takes much.
+//! Engines that take much.
 
 use symbl_service::capacity::Capacity;
 use symbl_service::recognizer::scripted::Scripted;
@@ -18,6 +18,28 @@ impl Recognizer for Dear {
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         Capacity::Here {
             cost: cores as f64 / 2.0,
+        }
+    }
+
+    fn open(&self, options: &StreamOptions) -> Result<Box<dyn RecognizerStream>, RecognizerError> {
+        Scripted.open(options)
+    }
+}
+
+/// An engine of which each stream takes half of all cores, and an eighth without interim
+/// results, as it reports.
+pub struct DearInterims;
+
+impl Recognizer for DearInterims {
+    fn name(&self) -> &'static str {
+        "dear interims"
+    }
+
+    fn capacity(&self) -> Capacity {
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+        Capacity::Reported {
+            cost: cores as f64 / 2.0,
+            finals_only: cores as f64 / 8.0,
         }
     }
 

@@ -3,7 +3,7 @@
 //! Overload is refused at the door: no more conversations than the processor can
 //! recognise, and none of those that are in is turned away.
 
-use crate::common::dear::Dear;
+use crate::common::dear::{Dear, DearInterims};
 use crate::common::{Client, config, http, in_time, start_request};
 use std::sync::Arc;
 use symbl_service::{Server, ServerConfig};
@@ -50,6 +50,36 @@ async fn without_a_limit_of_load_no_client_is_refused() {
     let mut inside = Vec::new();
     for id in 0..10 {
         inside.push(Client::connect(&server, &id.to_string()).await);
+    }
+}
+
+#[tokio::test]
+async fn more_are_let_in_of_those_who_want_finals_only() {
+    let server = Server::bind(ServerConfig {
+        recognizer: Arc::new(DearInterims),
+        max_load: Some(1.0),
+        ..config()
+    })
+    .await
+    .unwrap();
+    let mut request = start_request();
+    request["config"]["interimResults"] = false.into();
+    request["disconnectOnStopRequest"] = false.into();
+    let mut speakers = Vec::new();
+    for id in ["a", "b", "c", "d", "e"] {
+        speakers.push(Client::started(&server, id, &request).await.0);
+    }
+    assert_eq!(refused(&server, "f").await, Some((429, "5".into())));
+    let (_, metrics) = http(&server, "GET /metrics", "").await;
+    assert!(metrics.contains("symbl_service_load 0.625\n"), "{metrics}");
+    // One that wants interims after all takes the room that is left for one.
+    let mut again = start_request();
+    again["disconnectOnStopRequest"] = false.into();
+    for (speaker, expected) in speakers.iter_mut().zip(["started_listening", "error"]) {
+        speaker.stop().await;
+        speaker.until("recognition_stopped").await;
+        speaker.send_json(&again).await;
+        assert_eq!(speaker.next().await.kind(), expected);
     }
 }
 

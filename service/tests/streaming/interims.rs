@@ -70,12 +70,17 @@ fn words(text: &str, timed: bool) -> Vec<RecognisedWord> {
 
 /// Returns all that a client with a tracker for "budget" is told.
 async fn told(looks: &'static [Look]) -> Vec<Heard> {
-    let config = ServerConfig::new(Arc::new(Listener(looks)));
-    let server = Server::bind(config).await.expect("a free port");
     let mut request = start_request();
     request["trackers"] = json!([{"name": "Money", "vocabulary": ["budget"]}]);
     request["config"]["trackers"] = json!({"interimResults": true});
-    let (mut client, _) = Client::started(&server, "interims", &request).await;
+    told_to(&request, looks).await
+}
+
+/// Returns all that a client with this request is told.
+async fn told_to(request: &Value, looks: &'static [Look]) -> Vec<Heard> {
+    let config = ServerConfig::new(Arc::new(Listener(looks)));
+    let server = Server::bind(config).await.expect("a free port");
+    let (mut client, _) = Client::started(&server, "interims", request).await;
     let audio = linear16(&silence(Duration::from_millis(600), 16_000));
     client.send_audio(&audio).await;
     client.stop().await;
@@ -155,4 +160,20 @@ async fn a_tracker_is_reported_when_its_words_are_stable() {
 async fn interims_of_an_engine_that_promises_nothing_are_searched_as_a_whole() {
     let heard = told(&[("well", 0, true), ("well budget", 0, true)]).await;
     assert_eq!(interim_matches(&heard), [2]);
+}
+
+#[tokio::test]
+async fn a_client_that_wants_finals_only_has_no_interims_of_any_engine() {
+    let mut request = start_request();
+    let looks: &[Look] = &[("one", 1, true), ("one two", 2, true)];
+    let all = told_to(&request, looks).await;
+    request["config"]["interimResults"] = false.into();
+    let finals = told_to(&request, looks).await;
+    assert_eq!(
+        (alternatives(&all).len(), alternatives(&finals).len()),
+        (2, 0)
+    );
+    let said = final_words(&all);
+    assert_eq!((said.len(), final_words(&finals)), (2, said));
+    assert!(!kinds(&finals).contains(&"warning"), "{finals:?}");
 }

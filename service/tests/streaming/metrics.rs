@@ -208,7 +208,10 @@ impl Recognizer for Threads {
     }
 
     fn capacity(&self) -> Capacity {
-        Capacity::Reported { cost: 0.1 }
+        Capacity::Reported {
+            cost: 0.1,
+            finals_only: 0.1,
+        }
     }
 
     fn open(&self, _: &StreamOptions) -> Result<Box<dyn RecognizerStream>, RecognizerError> {

@@ -250,6 +250,9 @@ impl Service {
                     }
                     _ => {}
                 }
+                if !request.interim_results && !self.settings.announces {
+                    return Err("finals only, of a service that did not announce itself".into());
+                }
                 self.decoder = Some(Decoder::new(request.format));
                 let named = |person: &&Person| person.user_id == request.speaker_user_id.as_deref();
                 let named = PEOPLE.iter().find(named);

@@ -139,6 +139,9 @@ fn start_request(message: Members<'_>) -> Result<StartRequest, RequestError> {
             .boolean("config.trackers.enableAllTrackers", "enableAllTrackers")?
             .or(message.boolean("enableAllTrackers", "enableAllTrackers")?)
             .unwrap_or(false),
+        interim_results: config
+            .boolean("config.interimResults", "interimResults")?
+            .unwrap_or(true),
         max_final_delay: config.number(MAX_FINAL_DELAY, "maxFinalDelay")?,
         recognition_progress: config
             .boolean("config.recognitionProgress", "recognitionProgress")?
@@ -198,6 +201,7 @@ fn start_request(message: Members<'_>) -> Result<StartRequest, RequestError> {
         request.max_final_delay,
         FINAL_DELAY_SECONDS,
     )?;
+    request.check_interims()?;
     Ok(request)
 }
 

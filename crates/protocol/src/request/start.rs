@@ -113,6 +113,10 @@ pub struct StartRequest {
     pub interim_trackers: bool,
     /// `config.trackers.enableAllTrackers`: use the trackers of the account too.
     pub enable_all_trackers: bool,
+    /// `config.interimResults`: report what is not final yet, too. Recognition takes much less
+    /// of a processor without. An extension that only `symbl-service` honours; others always
+    /// report it.
+    pub interim_results: bool,
     /// `config.maxFinalDelay`: seconds from the start of a word to its final, 1–25. An
     /// extension that only `symbl-service` honours.
     pub max_final_delay: Option<f64>,
@@ -172,6 +176,7 @@ impl StartRequest {
             trackers: Vec::new(),
             interim_trackers: false,
             enable_all_trackers: false,
+            interim_results: true,
             max_final_delay: None,
             recognition_progress: false,
             detect_entities: false,
@@ -254,6 +259,10 @@ impl StartRequest {
             ),
             ("timezoneOffset", self.timezone_offset.map(Value::from)),
             ("languageCode", text(&self.language_code)),
+            (
+                "interimResults",
+                (!self.interim_results).then_some(Value::Bool(false)),
+            ),
             ("maxFinalDelay", self.max_final_delay.map(Value::from)),
             ("recognitionProgress", flag(self.recognition_progress)),
             ("sentiment", flag(self.sentiment)),
@@ -266,7 +275,20 @@ impl StartRequest {
         ])
     }
 
+    /// Checks that trackers in interim results are not asked for without those.
+    pub(super) fn check_interims(&self) -> Result<(), RequestError> {
+        match self.interim_trackers && !self.interim_results {
+            true => Err(RequestError {
+                field: "config.trackers.interimResults",
+                value: "true".to_owned(),
+                allowed: "needs config.interimResults, which is false".to_owned(),
+            }),
+            false => Ok(()),
+        }
+    }
+
     fn validate(&self) -> Result<(), RequestError> {
+        self.check_interims()?;
         if let Some(at) = self
             .custom_vocabulary
             .iter()

@@ -18,7 +18,7 @@ use symbl_protocol::{
 };
 
 /// Member names of the wire, so that arbitrary objects look like messages.
-const NAMES: [&str; 48] = [
+const NAMES: [&str; 49] = [
     "type",
     "message",
     "data",
@@ -64,6 +64,7 @@ const NAMES: [&str; 48] = [
     "attempt",
     "position",
     "x_stableWords",
+    "interimResults",
     "maxFinalDelay",
     "recognitionProgress",
     "audioTime",
@@ -264,14 +265,15 @@ prop_compose! {
             prop::option::of(any_phrase()), prop::option::of(any_phrase()),
             prop::option::of(any_phrase()), prop::option::of(any_phrase())),
         (interim_trackers, enable_all_trackers, detect_entities, sentiment) in any::<(bool, bool, bool, bool)>(),
-        (recognition_progress, detect_phrases, analytics) in any::<(bool, bool, bool)>(),
+        (recognition_progress, detect_phrases, analytics, finals_only) in any::<(bool, bool, bool, bool)>(),
         (no_connection_timeout, disconnect_on_stop_request, disconnect_on_stop_request_timeout) in (
             prop::option::of(0_u32..=1_800), any::<Option<bool>>(), prop::option::of(0_u32..=1_800)),
         stream in prop::option::of(any_place()),
     ) -> StartRequest {
         StartRequest {
             insight_types, custom_vocabulary, confidence_threshold, meeting_title, language_code,
-            timezone_offset, max_final_delay, recognition_progress, trackers, interim_trackers, enable_all_trackers, detect_entities,
+            timezone_offset, max_final_delay, recognition_progress, trackers, interim_trackers,
+            interim_results: interim_trackers || !finals_only, enable_all_trackers, detect_entities,
             sentiment, detect_phrases, analytics, speaker_user_id, speaker_name, no_connection_timeout,
             disconnect_on_stop_request, disconnect_on_stop_request_timeout, stream,
             ..StartRequest::new(format)

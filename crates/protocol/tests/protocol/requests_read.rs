@@ -190,6 +190,19 @@ fn the_wish_for_progress_is_read() {
 }
 
 #[test]
+fn the_wish_for_finals_only_is_read() {
+    for (value, expected) in [
+        (Value::Null, true),
+        (json!(true), true),
+        (json!(false), false),
+    ] {
+        let text = json!({"type": "start_request", "config": {"interimResults": value}});
+        let request = started(&text.to_string());
+        assert_eq!(request.interim_results, expected, "{text}");
+    }
+}
+
+#[test]
 fn values_that_cannot_be_are_refused_by_the_service() {
     let of_config = |name: &str, value: Value| json!({"config": {name: value}});
     let of_rate = |rate: Value| of_config("speechRecognition", json!({"sampleRateHertz": rate}));
@@ -281,6 +294,17 @@ fn values_that_cannot_be_are_refused_by_the_service() {
             of_config("maxFinalDelay", json!("soon")),
             "config.maxFinalDelay",
             "number",
+        ),
+        (
+            of_config("interimResults", json!("no")),
+            "config.interimResults",
+            "true or false",
+        ),
+        (
+            json!({"type": "start_request", "config": {
+                "interimResults": false, "trackers": {"interimResults": true}}}),
+            "config.trackers.interimResults",
+            "config.interimResults",
         ),
         (
             of_config("recognitionProgress", json!("yes")),

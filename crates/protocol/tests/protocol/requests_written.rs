@@ -240,6 +240,19 @@ fn progress_is_asked_for_only_if_it_is_wanted() {
 }
 
 #[test]
+fn finals_only_are_asked_for_only_if_they_are_wanted() {
+    let mut request = StartRequest::new(linear16());
+    assert_eq!(sent(&request)["config"].get("interimResults"), None);
+    request.interim_results = false;
+    assert_eq!(sent(&request)["config"]["interimResults"], json!(false));
+    let error = refused(|request| {
+        request.interim_results = false;
+        request.interim_trackers = true;
+    });
+    assert_eq!(error.field, "config.trackers.interimResults");
+}
+
+#[test]
 fn c10_the_ends_of_the_ranges_are_taken() {
     for (threshold, minutes, seconds) in [(0.5, -840, 0), (1.0, 840, 1_800)] {
         let request = StartRequest {

@@ -41,7 +41,7 @@ use crate::door::symbl::bounds;
 use crate::door::symbl::client::ClientKind;
 use crate::door::symbl::closing::{Closing, SocketEnd};
 use crate::door::symbl::{trackers, unsupported};
-use crate::hearing::admission::Full;
+use crate::hearing::admission::{Demand, Full};
 use crate::hearing::audio::StreamError;
 use crate::hearing::masking::{Asked, Masking};
 use crate::hearing::recognizer::{self, StreamOptions};
@@ -318,7 +318,10 @@ impl SpeakerSocket {
             asked.min(self.config.limits.no_connection)
         });
         // The socket may have given its reservation back while it had no stream.
-        let effort = match self.places.admit(engine.number) {
+        let effort = match self.places.admit(Demand {
+            engine: engine.number,
+            interim: request.interim_results,
+        }) {
             Ok(effort) => effort,
             Err(full) => {
                 let details = match full {
@@ -353,7 +356,7 @@ impl SpeakerSocket {
             options: StreamOptions {
                 vocabulary: recognizer::composed(&request.custom_vocabulary),
                 language: request.language_code.clone().unwrap_or_default(),
-                interim: true,
+                interim: request.interim_results,
                 max_final_delay: request.max_final_delay.map(Duration::from_secs_f64),
                 bulk: false,
                 connection: self.slot.conversation.key.connection_id.clone(),

@@ -7,8 +7,16 @@ use crate::hearing::recognizer::{RecognisedWord, Recognition, SAMPLE_RATE};
 const MS: Duration = Duration::from_millis(1);
 const S: Duration = Duration::from_secs(1);
 
-/// The number of the only engine.
-const ONLY: usize = 0;
+/// A stream of the only engine.
+const ONLY: Demand = of(0);
+
+/// Returns the demand for this engine with interim results.
+const fn of(engine: usize) -> Demand {
+    Demand {
+        engine,
+        interim: true,
+    }
+}
 
 /// Returns the admission to one engine. Speech in a stream takes `cost` cores, or none of
 /// this machine's for an engine that works elsewhere.
@@ -238,17 +246,17 @@ fn each_engine_counts_with_its_own_cost() {
     let engines = [0.1, 0.5].map(|cost| Capacity::Here { cost });
     let mut admission = Admission::new(1.0, &engines);
     for engine in [0, 0, 1] {
-        assert_eq!(admission.enter(engine, S, false), Ok(()));
+        assert_eq!(admission.enter(of(engine), S, false), Ok(()));
     }
     assert!((admission.load() - 0.7).abs() < 1e-9);
-    assert_eq!(admission.enter(1, S, false), Err(Full::Capacity));
-    admission.measured(1, 60 * S, 60 * S);
+    assert_eq!(admission.enter(of(1), S, false), Err(Full::Capacity));
+    admission.measured(of(1), 60 * S, 60 * S);
     assert!(
-        (admission.cost(0) - 0.1).abs() < 1e-9,
+        (admission.cost(of(0)) - 0.1).abs() < 1e-9,
         "it was not measured"
     );
-    assert!((admission.cost(1) - 0.75).abs() < 1e-9);
-    admission.leave(1);
+    assert!((admission.cost(of(1)) - 0.75).abs() < 1e-9);
+    admission.leave(of(1));
     assert!((admission.load() - 0.2).abs() < 1e-9);
 }
 
@@ -256,24 +264,65 @@ fn each_engine_counts_with_its_own_cost() {
 fn a_stream_that_turns_out_to_have_a_dearer_engine_needs_room_for_it() {
     let engines = [0.1, 0.6].map(|cost| Capacity::Here { cost });
     let mut admission = Admission::new(1.0, &engines);
-    assert_eq!(admission.enter(0, S, false), Ok(()));
+    assert_eq!(admission.enter(of(0), S, false), Ok(()));
     assert_eq!(
-        admission.choose(0, 1, false),
+        admission.choose(of(0), of(1), false),
         Ok(()),
         "alone it may have any"
     );
-    assert_eq!(admission.enter(0, S, false), Ok(()));
-    assert_eq!(admission.choose(0, 1, false), Err(Full::Capacity));
+    assert_eq!(admission.enter(of(0), S, false), Ok(()));
+    assert_eq!(admission.choose(of(0), of(1), false), Err(Full::Capacity));
     assert!((admission.load() - 0.7).abs() < 1e-9, "it is in as before");
     assert_eq!(
-        admission.choose(0, 1, true),
+        admission.choose(of(0), of(1), true),
         Ok(()),
         "one that comes back may"
     );
     assert!((admission.load() - 1.2).abs() < 1e-9);
     assert_eq!(
-        admission.choose(1, 0, false),
+        admission.choose(of(1), of(0), false),
         Ok(()),
         "a cheaper one is no matter"
     );
+}
+
+#[test]
+fn more_streams_fit_that_want_no_interims() {
+    let capacity = Capacity::Reported {
+        cost: 0.1,
+        finals_only: 0.02,
+    };
+    const CORES: f64 = 1.01;
+    let mut admission = Admission::new(CORES, &[capacity]);
+    let takes = |admission: &Admission, cores: f64| {
+        assert!((admission.load() * CORES - cores).abs() < 1e-9, "{cores}");
+    };
+    let finals = Demand {
+        interim: false,
+        ..ONLY
+    };
+    // What it asks for is known when it starts.
+    let mut let_in = 0;
+    while admission.enter(ONLY, S, false).is_ok() {
+        assert_eq!(admission.choose(ONLY, finals, false), Ok(()));
+        let_in += 1;
+    }
+    assert_eq!(let_in, 46, "there has to be room for one with interims");
+    takes(&admission, 0.92);
+    // One that wants them after all needs room for them.
+    let wants = |admission: &mut Admission| admission.choose(finals, ONLY, false);
+    assert_eq!(wants(&mut admission), Ok(()));
+    assert_eq!(wants(&mut admission), Err(Full::Capacity));
+    admission.reported(
+        0,
+        Capacity::Reported {
+            cost: 0.02,
+            finals_only: 0.01,
+        },
+    );
+    assert_eq!(wants(&mut admission), Ok(()), "now they are cheaper");
+    takes(&admission, 0.48);
+    admission.leave(finals);
+    admission.leave(ONLY);
+    takes(&admission, 0.45);
 }

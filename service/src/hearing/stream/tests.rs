@@ -25,7 +25,7 @@ fn start(results: ResultWriter, before: Option<Before>) -> Start {
         options: StreamOptions::default(),
         format: StreamFormat::new(Encoding::Linear16, 16_000).expect("a format"),
         results,
-        effort: SharedAdmission::new(None).effort(0),
+        effort: SharedAdmission::unmetered(),
         before,
     }
 }

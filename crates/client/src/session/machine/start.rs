@@ -92,6 +92,9 @@ impl Session {
         request.speaker_user_id.clone_from(&format.speaker.user_id);
         request.speaker_name.clone_from(&format.speaker.name);
         request.stream = self.next_attempt();
+        // Nothing here needs what is not final.
+        let finals_only = !self.config.interim_results && !request.interim_trackers;
+        request.interim_results &= !(finals_only && self.is_announced());
         request.recognition_progress &= self.is_announced();
         request.analytics &= self.is_announced();
         if self.plans_stops() {

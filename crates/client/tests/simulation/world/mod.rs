@@ -164,6 +164,7 @@ impl World {
         config.buffer_duration = ms(settings.spool);
         config.catch_up_rate = f64::from(settings.catch_up);
         config.seed = schedule.seed;
+        config.interim_results = settings.interims;
         config.history_recovery = settings.history;
         config.connect_timeout = CONNECT_TIMEOUT;
         config.ping_interval = PING_INTERVAL;

@@ -187,6 +187,7 @@ impl Recognizer for Whisper {
     fn capacity(&self) -> Capacity {
         Capacity::Reported {
             cost: self.shared.effort.cost(),
+            finals_only: self.shared.effort.cost_of_finals(),
         }
     }
 
@@ -214,6 +215,10 @@ struct Spent {
 }
 
 impl Spent {
+    fn cost_of_finals(&self) -> f64 {
+        self.finals / self.speech.max(1.0)
+    }
+
     /// Lets what was measured long ago fade.
     fn fade(&mut self) {
         if self.speech > MEMORY {
@@ -296,7 +301,13 @@ impl Effort {
     fn cost(&self) -> f64 {
         let known = self.lock();
         let look = known.looks / known.looked.max(1.0);
-        known.finals / known.speech.max(1.0) + look * LOOKS_PER_SECOND * THINNED
+        known.cost_of_finals() + look * LOOKS_PER_SECOND * THINNED
+    }
+
+    /// Returns what a second of speech costs in a stream without looks, in seconds of
+    /// processor time.
+    fn cost_of_finals(&self) -> f64 {
+        self.lock().cost_of_finals()
     }
 }
 
@@ -318,6 +329,8 @@ mod tests {
         assert!((cost - 0.04).abs() < 1e-9, "{cost}");
         *effort.lock() = known(10.0);
         assert!((effort.cost() - cost).abs() < 1e-9);
+        let finals = effort.cost_of_finals();
+        assert!((finals - 0.02).abs() < 1e-9, "{finals}");
     }
 
     #[test]

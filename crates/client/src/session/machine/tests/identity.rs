@@ -24,17 +24,21 @@ impl Rig {
         self.text(LISTENING);
     }
 
-    /// Returns what each start request so far said of the stream.
-    fn places(&self) -> Vec<Option<StreamPlace>> {
+    /// Returns the start requests so far.
+    fn starts(&self) -> impl Iterator<Item = StartRequest> {
         let sent = self.sent.iter().filter_map(|output| match output {
             Output::Text(text) => ClientMessage::parse(text).ok(),
             _ => None,
         });
         sent.filter_map(|message| match message {
-            ClientMessage::Start(request) => Some(request.stream),
+            ClientMessage::Start(request) => Some(*request),
             _ => None,
         })
-        .collect()
+    }
+
+    /// Returns what each start request so far said of the stream.
+    fn places(&self) -> Vec<Option<StreamPlace>> {
+        self.starts().map(|request| request.stream).collect()
     }
 
     /// Returns what the last start request said: its place, and in it the attempt and the
@@ -77,6 +81,29 @@ fn only_a_service_that_announces_itself_is_told_and_attempts_count_on_after_anot
     rig.rejoin(true);
     let (third, numbers) = rig.last_place();
     assert_eq!((third.id, numbers), (first.id, (2, 1500)));
+}
+
+#[test]
+fn a_service_that_announces_itself_is_asked_for_finals_only_if_nothing_needs_more() {
+    for (interim_results, interim_trackers, announced, expected) in [
+        (true, false, true, true),
+        (false, false, true, false),
+        (false, true, true, true),
+        // Another service may refuse what it does not know.
+        (false, false, false, true),
+    ] {
+        let mut rig = Rig::new(|config| {
+            config.interim_results = interim_results;
+            config.start.interim_trackers = interim_trackers;
+        });
+        rig.input(Input::Connected { announced });
+        let asked: Vec<_> = rig.starts().map(|start| start.interim_results).collect();
+        assert_eq!(
+            asked,
+            [expected],
+            "{interim_results} {interim_trackers} {announced}"
+        );
+    }
 }
 
 #[test]
