@@ -29,7 +29,7 @@ help:
 	@echo '                            mid-speech, and every word is counted afterwards'
 	@echo 'make test                   formatting, lints and all tests'
 	@echo 'make soak [MINUTES=10]      simulated faults that nobody has seen, until one finds something'
-	@echo 'make soak-speech [MINUTES=120]   live speech: memory and times of words must stay as they are'
+	@echo 'make soak-speech [MINUTES=120]   live speech: memory and word times stay as they are; then fifty losses'
 	@echo 'make stress [MINUTES=5]     ten sinks beside hostile clients of the same service, with figures'
 	@echo 'make bench [BENCH="name …"] [MINUTES=10]   what it costs, beside fakesink, the peers and the limit'
 	@echo 'make accuracy [SETS="name …"] [ENGINES="name …"]   how many words the recognisers get wrong'
@@ -60,6 +60,7 @@ soak-speech:
 	scripts/install-deps.sh build run model demo
 	SYMBL_SOAK_MINUTES=$(MINUTES) $(CARGO) test --release --locked --package symbl-service \
 		--test whisper soak:: -- --ignored --nocapture
+	$(CARGO) test --release --locked --test sink neural:: -- --ignored --nocapture
 
 # The bound of all tests of this kind is three minutes, which this one sets aside.
 stress:

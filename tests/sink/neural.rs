@@ -18,11 +18,6 @@ use std::time::Duration;
 use symbl_testkit::model::model;
 use symbl_testkit::speech::{talk, talk_prompts, word_errors};
 
-/// Connections that are cut, at random places of the talk.
-const CUTS: usize = 9;
-/// Which of them is a SIGKILL of the service.
-const KILL: usize = 5;
-
 /// How far from its place in the run without cuts a word may be told.
 const TOLERANCE: u64 = 300 * MS;
 
@@ -72,14 +67,18 @@ fn text_of(words: &[Said]) -> String {
     words.join(" ")
 }
 
-#[test]
-fn cuts_and_a_kill_in_real_speech_leave_each_word_once() {
+/// Plays the talk so many times over, without and with losses at random places, one of which in
+/// `kill_each` is a SIGKILL of the service, and compares the words.
+fn lose(losses: usize, kill_each: usize, times: usize) {
+    let is_kill = |n: usize| n % kill_each == kill_each / 2;
+    let kills = (0..losses).filter(|n| is_kill(*n)).count();
     let Some(model) = model("tiny.en") else {
         return;
     };
     let Some((talk, _)) = talk(&talk_prompts(), Duration::from_millis(900)) else {
         return;
     };
+    let talk = talk.repeat(times);
     let folders = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
     let [plain, cut] = folders.each_ref().map(|data| Service {
         model: &model,
@@ -93,7 +92,7 @@ fn cuts_and_a_kill_in_real_speech_leave_each_word_once() {
     pipeline.wait_for_eos();
     let uncut = pipeline.words();
     let reference: Vec<&str> = talk_prompts().iter().map(|p| p.reference).collect();
-    let reference = reference.join(" ");
+    let reference = reference.repeat(times).join(" ");
     let (wrong, all) = (
         word_errors(&reference, &text_of(&uncut)),
         reference.split_whitespace().count(),
@@ -106,9 +105,10 @@ fn cuts_and_a_kill_in_real_speech_leave_each_word_once() {
     let (mut pipeline, feed) = begin(&cutter.base_url());
     let mut random = fastrand::Rng::with_seed(4);
     let faults = [Fault::Reset, Fault::Fin, Fault::Close(Some(1012))];
-    let stretch = talk.len() / (CUTS + 1);
+    let stretch = talk.len() / (losses + 1);
     let mut at = 0;
-    for n in 0..CUTS {
+    let mut cuts = 0;
+    for n in 0..losses {
         let place = n * stretch + random.usize(stretch / 4..stretch);
         feed.speak(&talk[at..place]).expect("it flows");
         at = place;
@@ -117,8 +117,8 @@ fn cuts_and_a_kill_in_real_speech_leave_each_word_once() {
         heard_until(&mut pipeline, &uncut, settled);
         let sink = pipeline.sink();
         until("all of it is sent", || counted(&sink, "audio-spooled") == 0);
-        if n == KILL {
-            until("no cut is to come", || cutter.cuts() == n);
+        if is_kill(n) {
+            until("no cut is to come", || cutter.cuts() == cuts);
             until("it listens", || pipeline.state() == "listening");
             pipeline.collect();
             let address = service.address();
@@ -127,6 +127,7 @@ fn cuts_and_a_kill_in_real_speech_leave_each_word_once() {
             service = cut.start(&address);
             pipeline.wait_for_state("listening");
         } else {
+            cuts += 1;
             cutter.arm(Cut {
                 side: Side::Client,
                 after: random.u64(..40_000),
@@ -140,18 +141,18 @@ fn cuts_and_a_kill_in_real_speech_leave_each_word_once() {
     pipeline.wait_for_eos();
 
     let heard = pipeline.words();
-    assert_eq!(cutter.cuts(), CUTS - 1, "cuts beside the kill");
-    assert!(counted(&pipeline.sink(), "reconnects") >= CUTS as u64 * 8 / 10);
+    assert_eq!(cutter.cuts(), losses - kills, "cuts beside kills");
+    assert!(counted(&pipeline.sink(), "reconnects") >= losses as u64 * 8 / 10);
     assert!(pipeline.of_kind("gap").is_empty());
     let sessions = pipeline.of_kind("session");
     let split = sessions.iter().filter(|s| s.get("event") == Ok("split"));
     assert_eq!(split.count(), 0);
     let other = word_errors(&text_of(&uncut), &text_of(&heard));
     println!(
-        "{other} of {} words differ after {CUTS} losses",
+        "{other} of {} words differ after {losses} losses, of which {kills} were kills",
         uncut.len()
     );
-    assert!(other <= CUTS, "{other} differ:\n{uncut:?}\n{heard:?}");
+    assert!(other <= losses, "{other} differ:\n{uncut:?}\n{heard:?}");
     // The same word may be at the wrong place: the next one of its text is too far away.
     let near = |word: &&Said| {
         let same = |said: &&Said| said.0 == word.0 && said.1.abs_diff(word.1) <= TOLERANCE;
@@ -159,7 +160,19 @@ fn cuts_and_a_kill_in_real_speech_leave_each_word_once() {
     };
     let lost: Vec<&Said> = uncut.iter().filter(|word| !near(word)).collect();
     assert!(
-        lost.len() <= CUTS,
+        lost.len() <= losses,
         "{lost:?} are not there once at their times: {heard:?}"
     );
+}
+
+#[test]
+fn cuts_and_a_kill_in_real_speech_leave_each_word_once() {
+    lose(9, 9, 1);
+}
+
+/// Takes minutes: `make soak-speech` runs it.
+#[test]
+#[ignore = "takes minutes"]
+fn fifty_losses_in_real_speech_leave_each_word_once() {
+    lose(50, 10, 5);
 }
