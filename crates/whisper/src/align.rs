@@ -4,7 +4,7 @@
 //!
 //! The decoder's attention comes in: for each of the model's alignment heads a matrix that
 //! says at which frames of the audio the decoder looked for each token. Out go the frames
-//! at which the tokens begin ([`align`]), then words ([`words`]), then words whose times
+//! at which the tokens begin ([`align_voiced`]), then words ([`words`]), then words whose times
 //! keep to the audio in which there was a voice ([`clamp`]). A frame lasts 20 ms.
 //!
 //! The method is that of OpenAI's `whisper/timing.py`. Nothing here may panic, whatever
@@ -17,6 +17,14 @@ pub const FRAME_SAMPLES: usize = 320;
 
 /// The length of a frame of the voice detector in samples: 16 ms at 16 kHz.
 pub const VOICE_SAMPLES: usize = 256;
+
+/// A pause of this many voice frames (64 ms) or more parts two stretches of voice. Shorter ones
+/// are within words, as before the "t" of "eighteen".
+const PAUSE: usize = 4;
+
+/// A word is drawn to the beginning of its stretch of voice by at most this many frames: half
+/// a second.
+const DRAWN: usize = 25;
 
 /// The width of the median filter in frames.
 const WIDTH: usize = 7;
@@ -48,6 +56,28 @@ pub fn align(heads: &[Vec<f32>], frames: usize) -> Vec<usize> {
         }
     }
     warp(&likely, tokens, frames)
+}
+
+/// Returns the frame at which each token begins, as [`align`] does, among the frames in which
+/// there was a voice: what the decoder looks at in pauses says nothing. `voiced` says of each
+/// 16 ms if there was one. Without any, all frames count.
+pub fn align_voiced(heads: &[Vec<f32>], frames: usize, voiced: &[bool]) -> Vec<usize> {
+    let is_voiced = |frame: &usize| {
+        let middle = frame * FRAME_SAMPLES + FRAME_SAMPLES / 2;
+        voiced.get(middle / VOICE_SAMPLES) == Some(&true)
+    };
+    let kept: Vec<usize> = (0..frames).filter(is_voiced).collect();
+    if kept.is_empty() {
+        return align(heads, frames);
+    }
+    let part = |head: &Vec<f32>| {
+        let rows = head.chunks_exact(frames);
+        rows.flat_map(|row| kept.iter().map(|frame| row[*frame]))
+            .collect()
+    };
+    let heads: Vec<Vec<f32>> = heads.iter().map(part).collect();
+    let starts = align(&heads, kept.len()).into_iter();
+    starts.map(|start| kept[start]).collect()
 }
 
 /// Sets each column of `out` to that of `head`, less its mean and divided by its standard
@@ -297,7 +327,9 @@ fn confidence(logs: &[f32]) -> f32 {
 ///
 /// `voiced` says of each 16 ms of the utterance if there was a voice. The first word starts
 /// no earlier than the first voiced frame, and one that seems to start in a pause with the
-/// voice behind it. A word ends no later than the last voiced frame
+/// voice behind it. The first word that starts in a stretch of voice starts with it: until
+/// then the decoder looked for the mark of the sentence before. A word ends no later than the
+/// last voiced frame
 /// before the next word. A bound that would leave less than a frame of a word is ignored.
 pub fn clamp(words: &mut [Word], voiced: &[bool]) {
     let Some(first) = voiced.iter().position(|voiced| *voiced) else {
@@ -319,6 +351,18 @@ pub fn clamp(words: &mut [Word], voiced: &[bool]) {
             }
         }
     }
+    let mut before = None;
+    for word in words.iter_mut() {
+        let at = ((word.start + 1) * FRAME_SAMPLES - 1) / VOICE_SAMPLES;
+        if let Some(begin) = stretch_of(voiced, at) {
+            let start = begin * VOICE_SAMPLES / FRAME_SAMPLES;
+            let is_first = before.is_none_or(|before| before < start);
+            if is_first && word.start <= start + DRAWN {
+                word.start = start;
+            }
+        }
+        before = Some(word.start);
+    }
     let mut next = voiced.len() * VOICE_SAMPLES;
     for word in words.iter_mut().rev() {
         // The voiced frames that begin before the next word.
@@ -331,6 +375,22 @@ pub fn clamp(words: &mut [Word], voiced: &[bool]) {
         }
         next = word.start * FRAME_SAMPLES;
     }
+}
+
+/// Returns where the stretch of voice begins that goes on at a frame, both in frames of the
+/// voice detector.
+fn stretch_of(voiced: &[bool], at: usize) -> Option<usize> {
+    let until = voiced.get(..=at)?;
+    let mut pause = 0;
+    let mut begin = None;
+    for (frame, voiced) in until.iter().enumerate().rev() {
+        match (voiced, begin) {
+            (true, _) => (begin, pause) = (Some(frame), 0),
+            (false, Some(_)) if pause + 1 < PAUSE => pause += 1,
+            (false, _) => break,
+        }
+    }
+    begin
 }
 
 #[cfg(test)]
@@ -355,6 +415,19 @@ mod tests {
         let starts = [0, 12, 20, 45, 60];
         assert_eq!(align(&[head(&starts, 80)], 80), starts);
         assert_eq!(align(&vec![head(&starts, 80); 3], 80), starts);
+    }
+
+    #[test]
+    fn what_is_looked_at_in_pauses_does_not_count() {
+        // The second token looks at the pause from 20 to 40 as much as at the voice behind it.
+        let starts = [0, 24, 60];
+        let voiced: Vec<bool> = (0..100).map(|at| !(25..50).contains(&at)).collect();
+        let heads = [head(&starts, 80)];
+        assert_eq!(align(&heads, 80), starts);
+        assert_eq!(align_voiced(&heads, 80, &voiced), [0, 40, 60]);
+        // Without any voice all frames count.
+        assert_eq!(align_voiced(&heads, 80, &[]), starts);
+        assert_eq!(align_voiced(&[], 80, &voiced), [0; 0]);
     }
 
     #[test]
@@ -638,6 +711,25 @@ mod tests {
             clamped(&[(0, 50), (50, 100)], &[(25, 50), (75, 100)]),
             [(20, 40), (60, 80)]
         );
+        // The first word of each stretch of voice begins with it: the second word, at 70, is the
+        // first of the second stretch, and the third is not.
+        assert_eq!(
+            clamped(&[(10, 70), (70, 72), (72, 100)], &[(0, 25), (75, 125)]),
+            [(0, 20), (60, 72), (72, 100)]
+        );
+        // A word may have a pause of 48 ms, and is drawn by half a second at most.
+        assert_eq!(
+            clamped(&[(0, 50), (50, 100)], &[(0, 60), (63, 125)]),
+            [(0, 48), (50, 100)]
+        );
+        assert_eq!(
+            clamped(&[(0, 50), (50, 100)], &[(0, 60), (64, 125)]),
+            [(0, 48), (51, 100)]
+        );
+        assert_eq!(
+            clamped(&[(0, 66), (66, 100)], &[(0, 25), (50, 125)]),
+            [(0, 66), (66, 100)]
+        );
         // The voice goes on through the next word.
         assert_eq!(
             clamped(&[(0, 50), (50, 100)], &[(0, 125)]),
@@ -673,6 +765,10 @@ mod tests {
         ) {
             let heads = vec![numbers; heads];
             let starts = align(&heads, frames);
+            prop_assert!(starts.is_sorted());
+            prop_assert!(starts.iter().all(|start| *start < frames));
+            let voiced: Vec<bool> = (0..frames).map(|at| at % 7 > 2).collect();
+            let starts = align_voiced(&heads, frames, &voiced);
             prop_assert!(starts.is_sorted());
             prop_assert!(starts.iter().all(|start| *start < frames));
         }

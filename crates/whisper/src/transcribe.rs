@@ -315,7 +315,7 @@ impl Model {
             .iter()
             .map(|rows| shares(rows, hypothesis.frames))
             .collect();
-        let starts = align::align(&heads, hypothesis.frames);
+        let starts = align::align_voiced(&heads, hypothesis.frames, voiced);
         let mut words = known::strip_words(align::words(
             &self.tokenizer,
             &hypothesis.tokens,
