@@ -276,6 +276,7 @@ async fn clients_that_read_nothing_are_disconnected_and_delay_no_other() {
             .await;
         let seen = reader.event("message:send:sync").await;
         longest = longest.max(begun.elapsed());
+        sender.catch_up();
         let words = seen["input"]["text"].as_str().expect("a text");
         assert!(words.starts_with(&format!("{n} ")), "in order");
     }

@@ -2,8 +2,8 @@
 
 //! A client of Socket.IO that sends what it likes, when it likes.
 
-use crate::common::Place;
-use futures_util::{SinkExt, StreamExt};
+use crate::common::{Place, in_time};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -74,16 +74,25 @@ impl Raw {
         tokio::spawn(async move { while self.next().await.is_some() {} });
     }
 
+    /// Takes what has come so far, and answers the pings in it.
+    pub fn catch_up(&mut self) {
+        while let Some(Some(_)) = self.next().now_or_never() {}
+    }
+
     /// Returns the payload of the next event of this name. Skips what comes before.
     pub async fn event(&mut self, name: &str) -> Value {
         let begin = format!("42[\"{name}\",");
-        loop {
-            let packet = self.next().await.unwrap_or_else(|| panic!("no {name}"));
-            if let Some(payload) = packet.strip_prefix(&begin) {
-                let payload = payload.strip_suffix(']').expect("an array");
-                return serde_json::from_str(payload).expect("JSON");
+        // Pings go on while the event does not come.
+        in_time(async {
+            loop {
+                let packet = self.next().await.unwrap_or_else(|| panic!("no {name}"));
+                if let Some(payload) = packet.strip_prefix(&begin) {
+                    let payload = payload.strip_suffix(']').expect("an array");
+                    return serde_json::from_str(payload).expect("JSON");
+                }
             }
-        }
+        })
+        .await
     }
 
     /// Lets the socket create a session; returns the session's id.
