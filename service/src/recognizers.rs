@@ -134,6 +134,14 @@ impl Recognizers {
     }
 }
 
+/// Returns the folder of the usual model, or of another one that was fetched.
+fn fetched() -> Option<PathBuf> {
+    let others = symbl_models::MODELS.iter().map(|model| model.name);
+    std::iter::once(USUAL)
+        .chain(others)
+        .find_map(symbl_models::locate)
+}
+
 impl RecognizerOptions {
     /// Returns `true` if pocketsphinx is given a domain of its own.
     fn is_domain(&self) -> bool {
@@ -145,7 +153,7 @@ impl RecognizerOptions {
         match engine {
             Engine::Auto if self.model.is_some() => Engine::Whisper,
             Engine::Auto if self.is_domain() => Engine::Pocketsphinx,
-            Engine::Auto if symbl_models::locate(USUAL).is_some() => Engine::Whisper,
+            Engine::Auto if fetched().is_some() => Engine::Whisper,
             Engine::Auto => {
                 tracing::warn!(
                     "recognising with pocketsphinx, because the model {USUAL} is not here: \
@@ -160,8 +168,7 @@ impl RecognizerOptions {
     /// Returns the folder of the model.
     fn model(&self) -> Result<PathBuf, RecognizersError> {
         let Some(model) = &self.model else {
-            let usual = symbl_models::locate(USUAL);
-            return usual.ok_or_else(|| RecognizersError::Absent(USUAL.to_owned()));
+            return fetched().ok_or_else(|| RecognizersError::Absent(USUAL.to_owned()));
         };
         let is_name = |path: &Path| path.components().count() == 1;
         let known = model

@@ -34,6 +34,19 @@ impl World {
         }
     }
 
+    /// Puts files into the cache that have the sizes of those of the model `base`.
+    fn with_sizes_of_base(self) -> Self {
+        let cache = Cache::at(self.cache.path().join("symbl-service/models"));
+        let base = symbl_models::model("base").expect("known");
+        let place = cache.folder_of(base);
+        std::fs::create_dir_all(&place).expect("made");
+        for file in base.files {
+            let made = std::fs::File::create(place.join(file.name)).expect("made");
+            made.set_len(file.size).expect("a size");
+        }
+        self
+    }
+
     /// Puts the model of this machine into the cache.
     fn with_model(self, folder: &Path) -> Self {
         let cache = Cache::at(self.cache.path().join("symbl-service/models"));
@@ -120,6 +133,21 @@ fn auto_is_whisper_if_its_model_is_in_the_cache() {
         assert_eq!(engines, ["whisper"], "{options:?}: {log}");
         assert_eq!(warnings(&log), Vec::<&str>::new(), "{options:?}");
     }
+}
+
+#[test]
+fn without_the_usual_model_another_one_that_was_fetched_is_taken() {
+    let world = World::new().with_sizes_of_base();
+    for options in [&[][..], &["--recognizer", "whisper"]] {
+        // It is tried, and its weights are zeros.
+        let refusal = world.refusal(options);
+        assert!(refusal.contains("/base-d01c3014"), "{options:?}: {refusal}");
+    }
+    let Some(folder) = model("tiny.en") else {
+        return;
+    };
+    let (engines, log) = world.with_model(&folder).engines(&[]);
+    assert_eq!(engines, ["whisper"], "the usual one comes first: {log}");
 }
 
 #[test]
