@@ -412,15 +412,21 @@ impl Trial {
         let start = json!({
             "type": "start_request",
             "config": {
-                "interimResults": self.interims,
-                "speechRecognition": {"encoding": "LINEAR16", "sampleRateHertz": 16000},
+                "speechRecognition": {
+                    "encoding": "LINEAR16", "sampleRateHertz": 16000,
+                    "interimResults": self.interims,
+                },
             },
         });
         socket.send(Message::text(start.to_string())).await?;
-        while !self.interims {
-            let message = socket.next().await.ok_or("the service hung up")??;
-            if message.to_text()?.contains("started_listening") {
-                break;
+        if !self.interims {
+            loop {
+                let message = socket.next().await.ok_or("the service hung up")??;
+                match message.to_text()? {
+                    text if text.contains("started_listening") => break,
+                    text if text.contains(r#""type":"error""#) => return Err(text.into()),
+                    _ => {}
+                }
             }
         }
         Ok(Some(socket))

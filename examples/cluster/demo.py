@@ -48,7 +48,7 @@ STATE = re.compile(r"symbl/state, .*?[ ,]state=\(string\)(\w+)")
 
 def sound(word):
     """Returns a word as samples: six tones, each one of four. The scripted recogniser
-    (service/src/hearing/recognizer/scripted/tones.rs) reads them back."""
+    (crates/tones/src/sound.rs) reads them back."""
     length = RATE // 5
     samples = [0.0] * length
     for group in range(6):

@@ -44,7 +44,7 @@ pub(crate) struct RecognizerOptions {
 
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 enum Engine {
-    /// whisper if its model is there, pocketsphinx if not
+    /// whisper if a model is there, pocketsphinx if not
     Auto,
     /// Speech, by a Whisper model on this machine
     Whisper,

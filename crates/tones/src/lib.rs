@@ -3,8 +3,7 @@
 //! A language of tones: numbers become sound, and sound numbers again.
 //!
 //! Pure: the results depend on the samples alone, and never on a time, on how the audio was
-//! cut into calls, or on other streams. The crate is part of no room of the service, so that
-//! it can be compiled with optimisation for tests, most of which listen to it.
+//! cut into calls, or on other streams.
 //!
 //! ```
 //! use symbl_tones::{Decoder, Event, SAMPLE_RATE, silence, speech};

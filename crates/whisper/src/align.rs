@@ -60,14 +60,15 @@ pub fn align(heads: &[Vec<f32>], frames: usize) -> Vec<usize> {
 
 /// Returns the frame at which each token begins, as [`align`] does, among the frames in which
 /// there was a voice: what the decoder looks at in pauses says nothing. `voiced` says of each
-/// 16 ms if there was one. Without any, all frames count.
+/// 16 ms if there was one. If that leaves less than a frame for each token, all frames count.
 pub fn align_voiced(heads: &[Vec<f32>], frames: usize, voiced: &[bool]) -> Vec<usize> {
     let is_voiced = |frame: &usize| {
         let middle = frame * FRAME_SAMPLES + FRAME_SAMPLES / 2;
         voiced.get(middle / VOICE_SAMPLES) == Some(&true)
     };
     let kept: Vec<usize> = (0..frames).filter(is_voiced).collect();
-    if kept.is_empty() {
+    let tokens = heads.iter().map(|head| head.len() / frames.max(1)).min();
+    if kept.len() < tokens.unwrap_or(0).max(1) {
         return align(heads, frames);
     }
     let part = |head: &Vec<f32>| {
@@ -328,9 +329,9 @@ fn confidence(logs: &[f32]) -> f32 {
 /// `voiced` says of each 16 ms of the utterance if there was a voice. The first word starts
 /// no earlier than the first voiced frame, and one that seems to start in a pause with the
 /// voice behind it. The first word that starts in a stretch of voice starts with it: until
-/// then the decoder looked for the mark of the sentence before. A word ends no later than the
-/// last voiced frame
-/// before the next word. A bound that would leave less than a frame of a word is ignored.
+/// then the decoder looked for the mark of the sentence before. That does not hold for a voice
+/// at the beginning of the audio, which was cut there. A word ends no later than the last voiced
+/// frame before the next word. A bound that would leave less than a frame of a word is ignored.
 pub fn clamp(words: &mut [Word], voiced: &[bool]) {
     let Some(first) = voiced.iter().position(|voiced| *voiced) else {
         return;
@@ -354,7 +355,7 @@ pub fn clamp(words: &mut [Word], voiced: &[bool]) {
     let mut before = None;
     for word in words.iter_mut() {
         let at = ((word.start + 1) * FRAME_SAMPLES - 1) / VOICE_SAMPLES;
-        if let Some(begin) = stretch_of(voiced, at) {
+        if let Some(begin) = stretch_of(voiced, at).filter(|begin| *begin > 0) {
             let start = begin * VOICE_SAMPLES / FRAME_SAMPLES;
             let is_first = before.is_none_or(|before| before < start);
             if is_first && word.start <= start + DRAWN {
@@ -425,7 +426,9 @@ mod tests {
         let heads = [head(&starts, 80)];
         assert_eq!(align(&heads, 80), starts);
         assert_eq!(align_voiced(&heads, 80, &voiced), [0, 40, 60]);
-        // Without any voice all frames count.
+        // With less voice than tokens all frames count.
+        let little: Vec<bool> = (0..100).map(|at| at == 50).collect();
+        assert_eq!(align_voiced(&heads, 80, &little), starts);
         assert_eq!(align_voiced(&heads, 80, &[]), starts);
         assert_eq!(align_voiced(&[], 80, &voiced), [0; 0]);
     }
@@ -714,8 +717,8 @@ mod tests {
         // The first word of each stretch of voice begins with it: the second word, at 70, is the
         // first of the second stretch, and the third is not.
         assert_eq!(
-            clamped(&[(10, 70), (70, 72), (72, 100)], &[(0, 25), (75, 125)]),
-            [(0, 20), (60, 72), (72, 100)]
+            clamped(&[(10, 70), (70, 72), (72, 100)], &[(5, 25), (75, 125)]),
+            [(4, 20), (60, 72), (72, 100)]
         );
         // A word may have a pause of 48 ms, and is drawn by half a second at most.
         assert_eq!(
@@ -730,6 +733,8 @@ mod tests {
             clamped(&[(0, 66), (66, 100)], &[(0, 25), (50, 125)]),
             [(0, 66), (66, 100)]
         );
+        // Where the audio was cut, the voice was there before.
+        assert_eq!(clamped(&[(10, 20)], &[(0, 25)]), [(10, 20)]);
         // The voice goes on through the next word.
         assert_eq!(
             clamped(&[(0, 50), (50, 100)], &[(0, 125)]),

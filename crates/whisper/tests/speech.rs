@@ -158,7 +158,7 @@ fn times_of_words_are_those_of_a_known_layout() {
     // As in the research: 278 of 320 words without a sentence around them.
     assert!(errors.len() * 4 >= said * 3, "{} of {said}", errors.len());
     println!("single words: median {median:.3} s, p95 {p95:.3} s");
-    // Measured: 0.01 and 0.63 s. Single words with no sentence around them are the hardest
+    // Measured: 0.02 and 0.63 s. Single words with no sentence around them are the hardest
     // case.
     assert!(
         median <= 0.05 && p95 <= 0.7,

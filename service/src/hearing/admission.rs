@@ -95,6 +95,16 @@ impl Engine {
             finals_only: kind(false),
         }
     }
+
+    /// Returns what speech costs. With interim results it costs no less than without: maybe
+    /// only the latter was measured.
+    fn cost(&self, interim: bool) -> f64 {
+        let finals_only = self.finals_only.costs.cost();
+        match interim {
+            true => finals_only.max(self.with_interims.costs.cost()),
+            false => finals_only,
+        }
+    }
 }
 
 /// Compares the capacity of the engines with the load of the admitted streams. Times are
@@ -136,10 +146,7 @@ impl Admission {
     /// Returns how many cores speech in such a stream takes, as far as is known.
     pub fn cost(&self, demand: Demand) -> f64 {
         let engine = self.engines.get(demand.engine);
-        engine.map_or(0.0, |engine| match demand.interim {
-            true => engine.with_interims.costs.cost(),
-            false => engine.finals_only.costs.cost(),
-        })
+        engine.map_or(0.0, |engine| engine.cost(demand.interim))
     }
 
     /// Returns how many cores the admitted streams would take if all their speakers
@@ -147,8 +154,10 @@ impl Admission {
     fn taken(&self) -> f64 {
         let engines = self.engines.iter();
         engines
-            .flat_map(|engine| [&engine.with_interims, &engine.finals_only])
-            .map(|kind| kind.streams as f64 * kind.costs.cost())
+            .map(|engine| {
+                engine.with_interims.streams as f64 * engine.cost(true)
+                    + engine.finals_only.streams as f64 * engine.cost(false)
+            })
             .sum()
     }
 

@@ -631,6 +631,10 @@ impl Listening {
         self.speak_at(now)?;
         result?;
         self.progressed()?;
+        // Without interims an utterance is told at its end only.
+        if !self.interim && self.stream.is_resting(now) == Some(false) {
+            self.last_word = now;
+        }
         if now.saturating_sub(self.last_word) > self.silence {
             return Err(StreamError::Silence(self.silence.as_secs()));
         }

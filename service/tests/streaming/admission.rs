@@ -63,7 +63,7 @@ async fn more_are_let_in_of_those_who_want_finals_only() {
     .await
     .unwrap();
     let mut request = start_request();
-    request["config"]["interimResults"] = false.into();
+    request["config"]["speechRecognition"]["interimResults"] = false.into();
     request["disconnectOnStopRequest"] = false.into();
     let mut speakers = Vec::new();
     for id in ["a", "b", "c", "d", "e"] {

@@ -167,7 +167,7 @@ async fn a_client_that_wants_finals_only_has_no_interims_of_any_engine() {
     let mut request = start_request();
     let looks: &[Look] = &[("one", 1, true), ("one two", 2, true)];
     let all = told_to(&request, looks).await;
-    request["config"]["interimResults"] = false.into();
+    request["config"]["speechRecognition"]["interimResults"] = false.into();
     let finals = told_to(&request, looks).await;
     assert_eq!(
         (alternatives(&all).len(), alternatives(&finals).len()),

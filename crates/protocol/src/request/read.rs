@@ -107,7 +107,8 @@ impl ClientMessage {
 
 fn start_request(message: Members<'_>) -> Result<StartRequest, RequestError> {
     let config = message.object("config", "config")?;
-    let (encoding, sample_rate) = format(config, config.speech_recognition()?)?;
+    let recognition = config.speech_recognition()?;
+    let (encoding, sample_rate) = format(config, recognition)?;
     let format = StreamFormat::new(
         encoding.unwrap_or(Encoding::Linear16),
         sample_rate.unwrap_or(16_000),
@@ -139,8 +140,8 @@ fn start_request(message: Members<'_>) -> Result<StartRequest, RequestError> {
             .boolean("config.trackers.enableAllTrackers", "enableAllTrackers")?
             .or(message.boolean("enableAllTrackers", "enableAllTrackers")?)
             .unwrap_or(false),
-        interim_results: config
-            .boolean("config.interimResults", "interimResults")?
+        interim_results: recognition
+            .boolean("config.speechRecognition.interimResults", "interimResults")?
             .unwrap_or(true),
         max_final_delay: config.number(MAX_FINAL_DELAY, "maxFinalDelay")?,
         recognition_progress: config
@@ -201,7 +202,6 @@ fn start_request(message: Members<'_>) -> Result<StartRequest, RequestError> {
         request.max_final_delay,
         FINAL_DELAY_SECONDS,
     )?;
-    request.check_interims()?;
     Ok(request)
 }
 

@@ -113,9 +113,8 @@ pub struct StartRequest {
     pub interim_trackers: bool,
     /// `config.trackers.enableAllTrackers`: use the trackers of the account too.
     pub enable_all_trackers: bool,
-    /// `config.interimResults`: report what is not final yet, too. Recognition takes much less
-    /// of a processor without. An extension that only `symbl-service` honours; others always
-    /// report it.
+    /// `config.speechRecognition.interimResults`: report what is not final yet, too. The
+    /// recognition of `symbl-service` takes much less of a processor without.
     pub interim_results: bool,
     /// `config.maxFinalDelay`: seconds from the start of a word to its final, 1–25. An
     /// extension that only `symbl-service` honours.
@@ -242,6 +241,10 @@ impl StartRequest {
     }
 
     fn config(&self) -> Map<String, Value> {
+        let mut recognition = speech_recognition(self.format);
+        if !self.interim_results {
+            recognition["interimResults"] = Value::Bool(false);
+        }
         let redaction = present([
             ("identifyContent", flag(self.identify_content)),
             ("redactContent", flag(self.redact_content)),
@@ -259,36 +262,19 @@ impl StartRequest {
             ),
             ("timezoneOffset", self.timezone_offset.map(Value::from)),
             ("languageCode", text(&self.language_code)),
-            (
-                "interimResults",
-                (!self.interim_results).then_some(Value::Bool(false)),
-            ),
             ("maxFinalDelay", self.max_final_delay.map(Value::from)),
             ("recognitionProgress", flag(self.recognition_progress)),
             ("sentiment", flag(self.sentiment)),
             ("detectEntities", flag(self.detect_entities)),
             ("detectPhrases", flag(self.detect_phrases)),
             ("analytics", flag(self.analytics)),
-            ("speechRecognition", Some(speech_recognition(self.format))),
+            ("speechRecognition", Some(recognition)),
             ("trackers", object(tracking)),
             ("redaction", object(redaction)),
         ])
     }
 
-    /// Checks that trackers in interim results are not asked for without those.
-    pub(super) fn check_interims(&self) -> Result<(), RequestError> {
-        match self.interim_trackers && !self.interim_results {
-            true => Err(RequestError {
-                field: "config.trackers.interimResults",
-                value: "true".to_owned(),
-                allowed: "needs config.interimResults, which is false".to_owned(),
-            }),
-            false => Ok(()),
-        }
-    }
-
     fn validate(&self) -> Result<(), RequestError> {
-        self.check_interims()?;
         if let Some(at) = self
             .custom_vocabulary
             .iter()

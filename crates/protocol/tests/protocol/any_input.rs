@@ -18,7 +18,7 @@ use symbl_protocol::{
 };
 
 /// Member names of the wire, so that arbitrary objects look like messages.
-const NAMES: [&str; 49] = [
+const NAMES: [&str; 48] = [
     "type",
     "message",
     "data",
@@ -64,7 +64,6 @@ const NAMES: [&str; 49] = [
     "attempt",
     "position",
     "x_stableWords",
-    "interimResults",
     "maxFinalDelay",
     "recognitionProgress",
     "audioTime",
@@ -273,7 +272,7 @@ prop_compose! {
         StartRequest {
             insight_types, custom_vocabulary, confidence_threshold, meeting_title, language_code,
             timezone_offset, max_final_delay, recognition_progress, trackers, interim_trackers,
-            interim_results: interim_trackers || !finals_only, enable_all_trackers, detect_entities,
+            interim_results: !finals_only, enable_all_trackers, detect_entities,
             sentiment, detect_phrases, analytics, speaker_user_id, speaker_name, no_connection_timeout,
             disconnect_on_stop_request, disconnect_on_stop_request_timeout, stream,
             ..StartRequest::new(format)

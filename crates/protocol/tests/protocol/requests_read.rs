@@ -196,7 +196,8 @@ fn the_wish_for_finals_only_is_read() {
         (json!(true), true),
         (json!(false), false),
     ] {
-        let text = json!({"type": "start_request", "config": {"interimResults": value}});
+        let recognition = json!({"interimResults": value});
+        let text = json!({"type": "start_request", "config": {"speechRecognition": recognition}});
         let request = started(&text.to_string());
         assert_eq!(request.interim_results, expected, "{text}");
     }
@@ -296,15 +297,9 @@ fn values_that_cannot_be_are_refused_by_the_service() {
             "number",
         ),
         (
-            of_config("interimResults", json!("no")),
-            "config.interimResults",
+            of_config("speechRecognition", json!({"interimResults": "no"})),
+            "config.speechRecognition.interimResults",
             "true or false",
-        ),
-        (
-            json!({"type": "start_request", "config": {
-                "interimResults": false, "trackers": {"interimResults": true}}}),
-            "config.trackers.interimResults",
-            "config.interimResults",
         ),
         (
             of_config("recognitionProgress", json!("yes")),

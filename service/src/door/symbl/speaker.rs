@@ -317,10 +317,11 @@ impl SpeakerSocket {
             let asked = Duration::from_secs(seconds.into());
             asked.min(self.config.limits.no_connection)
         });
+        let interim = request.interim_results || request.interim_trackers;
         // The socket may have given its reservation back while it had no stream.
         let effort = match self.places.admit(Demand {
             engine: engine.number,
-            interim: request.interim_results,
+            interim,
         }) {
             Ok(effort) => effort,
             Err(full) => {
@@ -356,7 +357,7 @@ impl SpeakerSocket {
             options: StreamOptions {
                 vocabulary: recognizer::composed(&request.custom_vocabulary),
                 language: request.language_code.clone().unwrap_or_default(),
-                interim: request.interim_results,
+                interim,
                 max_final_delay: request.max_final_delay.map(Duration::from_secs_f64),
                 bulk: false,
                 connection: self.slot.conversation.key.connection_id.clone(),

@@ -35,7 +35,6 @@ const CONFIG: &[&str] = &[
     "detectEntities",
     "detectPhrases",
     "encoding",
-    "interimResults",
     "languageCode",
     "maxFinalDelay",
     "meetingTitle",
@@ -52,7 +51,10 @@ const CONFIG: &[&str] = &[
 /// The fields of the objects of a request.
 const OBJECTS: &[(&str, &[&str])] = &[
     ("config", CONFIG),
-    ("config.speechRecognition", &["encoding", "sampleRateHertz"]),
+    (
+        "config.speechRecognition",
+        &["encoding", "interimResults", "sampleRateHertz"],
+    ),
     (
         "config.redaction",
         &["identifyContent", "redactContent", "redactionString"],
@@ -128,11 +130,7 @@ fn unknown(path: &str, object: &Map<String, Value>, known: &[&str], found: &mut 
     let members = object
         .iter()
         .filter(|(name, _)| !known.contains(&name.as_str()));
-    let asked = members.filter(|(name, value)| match name.as_str() {
-        // Interim results are always sent. Only `false` asks for something unsupported.
-        "interimResults" => !matches!(value, Value::Null | Value::Bool(true)),
-        _ => asks(value),
-    });
+    let asked = members.filter(|(_, value)| asks(value));
     let names = asked.map(|(name, _)| format!("{path}{}", shortened(name)));
     found.extend(names.take(MOST));
 }
@@ -162,10 +160,6 @@ mod tests {
                 vec!["config.redaction.redact"],
             ),
             (
-                json!({"config": {"speechRecognition": {"interimResults": "no"}}}),
-                vec!["config.speechRecognition.interimResults"],
-            ),
-            (
                 json!({"trackers": [{"name": "a", "vocabulary": []}, {"name": "b", "zz": 1}]}),
                 vec!["trackers[1].zz"],
             ),
@@ -180,10 +174,7 @@ mod tests {
             ),
             (
                 json!({"config": {"speechRecognition": {"engine": "google", "interimResults": false}}}),
-                vec![
-                    "config.speechRecognition.engine",
-                    "config.speechRecognition.interimResults",
-                ],
+                vec!["config.speechRecognition.engine"],
             ),
         ] {
             let mut request = request;
@@ -205,7 +196,6 @@ mod tests {
                 "sentiment": true,
                 "detectPhrases": true,
                 "confidenceThreshold": 0.5,
-                "interimResults": false,
                 "maxFinalDelay": 3,
                 "recognitionProgress": true,
                 "meetingTitle": "x",

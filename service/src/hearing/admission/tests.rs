@@ -326,3 +326,18 @@ fn more_streams_fit_that_want_no_interims() {
     admission.leave(ONLY);
     takes(&admission, 0.45);
 }
+
+#[test]
+fn what_is_measured_without_interims_is_the_least_that_they_cost() {
+    let mut admission = house(2.0, Some(0.4));
+    let finals = Demand {
+        interim: false,
+        ..ONLY
+    };
+    assert_eq!(admission.enter(ONLY, S, false), Ok(()));
+    assert_eq!(admission.choose(ONLY, finals, false), Ok(()));
+    (0..200).for_each(|_| admission.measured(finals, 12 * S, 10 * S));
+    assert!(admission.cost(finals) > 1.1, "{}", admission.cost(finals));
+    // It is refused at the door, and not when it starts.
+    assert_eq!(admission.enter(ONLY, S, false), Err(Full::Capacity));
+}

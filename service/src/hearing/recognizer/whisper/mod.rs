@@ -204,34 +204,54 @@ struct Effort(Mutex<Spent>);
 /// Seconds of processor time, and what they were for.
 #[derive(Debug, Default)]
 struct Spent {
-    /// For finals, and for decoding on suspicion.
-    finals: f64,
-    /// Seconds of speech that had its final.
-    speech: f64,
+    /// For finals that had a draft from looks, and for decoding on suspicion.
+    drafted: Finals,
+    /// For finals without one, in streams without looks.
+    bare: Finals,
     /// For looks.
     looks: f64,
     /// How many looks were taken.
     looked: f64,
 }
 
-impl Spent {
-    fn cost_of_finals(&self) -> f64 {
-        self.finals / self.speech.max(1.0)
+/// The work for finals.
+#[derive(Debug, Default)]
+struct Finals {
+    /// Seconds of processor time.
+    spent: f64,
+    /// Seconds of speech that had its final.
+    speech: f64,
+}
+
+impl Finals {
+    fn cost(&self) -> f64 {
+        self.spent / self.speech.max(1.0)
     }
 
-    /// Lets what was measured long ago fade.
-    fn fade(&mut self) {
-        if self.speech > MEMORY {
-            let fades = MEMORY / self.speech;
-            for sum in [
-                &mut self.finals,
-                &mut self.speech,
-                &mut self.looks,
-                &mut self.looked,
-            ] {
-                *sum *= fades;
-            }
+    /// Adds speech, and lets what was measured long ago fade.
+    fn heard(&mut self, seconds: f64) {
+        self.speech += seconds;
+        let fades = (MEMORY / self.speech).min(1.0);
+        self.spent *= fades;
+        self.speech *= fades;
+    }
+}
+
+impl Spent {
+    fn finals(&mut self, interim: bool) -> &mut Finals {
+        match interim {
+            true => &mut self.drafted,
+            false => &mut self.bare,
         }
+    }
+
+    /// Adds a look, and lets what was measured long ago fade.
+    fn looked(&mut self, seconds: f64) {
+        self.looks += seconds;
+        self.looked += 1.0;
+        let fades = (MEMORY * LOOKS_PER_SECOND / self.looked).min(1.0);
+        self.looks *= fades;
+        self.looked *= fades;
     }
 }
 
@@ -265,32 +285,32 @@ impl Effort {
         let decode = || model.transcribe(&noise, &voiced, &request, &Draft::default());
         let ((), spent) = timed(|| drop(decode()));
         let mut known = self.lock();
-        known.speech = PRIOR;
-        known.finals = PRIOR * SPEECH_OF_NOISE * spent / SECONDS as f64;
+        for finals in [true, false] {
+            let finals = known.finals(finals);
+            finals.speech = PRIOR;
+            finals.spent = PRIOR * SPEECH_OF_NOISE * spent / SECONDS as f64;
+        }
         known.looked = PRIOR * LOOKS_PER_SECOND;
-        known.looks = LOOKS_OF_FINALS * known.finals;
+        known.looks = LOOKS_OF_FINALS * known.bare.spent;
     }
 
-    /// Measures the work for a final.
-    fn finals<T>(&self, work: impl FnOnce() -> T) -> T {
+    /// Measures the work for a final, in a stream with interims or without.
+    fn finals<T>(&self, interim: bool, work: impl FnOnce() -> T) -> T {
         let (result, spent) = timed(work);
-        self.lock().finals += spent;
+        self.lock().finals(interim).spent += spent;
         result
     }
 
     /// Takes down that so many samples had their final.
-    fn heard(&self, samples: usize) {
-        let mut known = self.lock();
-        known.speech += samples as f64 / f64::from(SAMPLE_RATE);
-        known.fade();
+    fn heard(&self, interim: bool, samples: usize) {
+        let seconds = samples as f64 / f64::from(SAMPLE_RATE);
+        self.lock().finals(interim).heard(seconds);
     }
 
     /// Measures a look.
     fn looks<T>(&self, work: impl FnOnce() -> T) -> T {
         let (result, spent) = timed(work);
-        let mut known = self.lock();
-        known.looks += spent;
-        known.looked += 1.0;
+        self.lock().looked(spent);
         result
     }
 
@@ -301,13 +321,13 @@ impl Effort {
     fn cost(&self) -> f64 {
         let known = self.lock();
         let look = known.looks / known.looked.max(1.0);
-        known.cost_of_finals() + look * LOOKS_PER_SECOND * THINNED
+        known.drafted.cost() + look * LOOKS_PER_SECOND * THINNED
     }
 
     /// Returns what a second of speech costs in a stream without looks, in seconds of
     /// processor time.
     fn cost_of_finals(&self) -> f64 {
-        self.lock().cost_of_finals()
+        self.lock().bare.cost()
     }
 }
 
@@ -319,8 +339,14 @@ mod tests {
     fn fewer_looks_do_not_make_a_stream_cheaper() {
         let effort = Effort::default();
         let known = |looked: f64| Spent {
-            finals: 1.0,
-            speech: 50.0,
+            drafted: Finals {
+                spent: 1.0,
+                speech: 50.0,
+            },
+            bare: Finals {
+                spent: 1.5,
+                speech: 50.0,
+            },
             looks: looked * 0.02,
             looked,
         };
@@ -330,21 +356,52 @@ mod tests {
         *effort.lock() = known(10.0);
         assert!((effort.cost() - cost).abs() < 1e-9);
         let finals = effort.cost_of_finals();
-        assert!((finals - 0.02).abs() < 1e-9, "{finals}");
+        assert!((finals - 0.03).abs() < 1e-9, "{finals}");
+    }
+
+    #[test]
+    fn speech_without_looks_says_nothing_of_their_cost() {
+        let effort = Effort::default();
+        *effort.lock() = Spent {
+            drafted: Finals {
+                spent: 1.0,
+                speech: 50.0,
+            },
+            looks: 2.0,
+            looked: 100.0,
+            ..Spent::default()
+        };
+        let cost = effort.cost();
+        for _ in 0..20 {
+            effort.finals(false, || ());
+            effort.heard(false, MEMORY as usize * SAMPLE_RATE as usize);
+        }
+        assert!((effort.cost() - cost).abs() < 1e-9, "{}", effort.cost());
     }
 
     #[test]
     fn what_was_measured_long_ago_fades() {
         let effort = Effort::default();
-        *effort.lock() = Spent {
-            finals: 60.0,
+        let before = || Finals {
+            spent: 60.0,
             speech: MEMORY,
-            ..Spent::default()
         };
-        effort.heard(MEMORY as usize * SAMPLE_RATE as usize);
+        *effort.lock() = Spent {
+            drafted: before(),
+            bare: before(),
+            looks: 60.0,
+            looked: MEMORY * LOOKS_PER_SECOND,
+        };
+        for interim in [true, false] {
+            effort.heard(interim, MEMORY as usize * SAMPLE_RATE as usize);
+            let mut known = effort.lock();
+            let finals = known.finals(interim);
+            assert!((finals.speech - MEMORY).abs() < 1e-6);
+            assert!((finals.spent - 30.0).abs() < 1e-6);
+        }
+        effort.looks(|| ());
         let known = effort.lock();
-        assert!((known.speech - MEMORY).abs() < 1e-6);
-        assert!((known.finals - 30.0).abs() < 1e-6);
+        assert!(known.looks < 60.0 && known.looked <= MEMORY * LOOKS_PER_SECOND);
     }
 
     #[test]

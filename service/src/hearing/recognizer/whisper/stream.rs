@@ -381,13 +381,14 @@ impl WhisperStream {
         };
         let since = self.clock.time_of(self.backlog.len());
         let queued = Instant::now();
+        let interim = self.interim;
         let ticket = self.workers().final_by(
             since + FINAL_WITHIN,
             Box::new(move || {
                 let begun = Instant::now();
-                let transcript = shared
-                    .effort
-                    .finals(|| shared.model.transcribe(&samples, &voiced, &request, &draft));
+                let transcript = shared.effort.finals(interim, || {
+                    shared.model.transcribe(&samples, &voiced, &request, &draft)
+                });
                 let worked = Worked {
                     queued,
                     begun,
@@ -476,7 +477,7 @@ impl WhisperStream {
         if let Some(worked) = &mut self.worked {
             worked.heard = time_of(self.pushed - self.backlog.len() as u64);
         }
-        self.shared.effort.heard(samples);
+        self.shared.effort.heard(self.interim, samples);
         let words: Vec<RecognisedWord> = transcript
             .words
             .iter()

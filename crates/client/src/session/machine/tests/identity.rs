@@ -85,23 +85,27 @@ fn only_a_service_that_announces_itself_is_told_and_attempts_count_on_after_anot
 
 #[test]
 fn a_service_that_announces_itself_is_asked_for_finals_only_if_nothing_needs_more() {
-    for (interim_results, interim_trackers, announced, expected) in [
-        (true, false, true, true),
-        (false, false, true, false),
-        (false, true, true, true),
-        // Another service may refuse what it does not know.
-        (false, false, false, true),
+    for (interim_results, interim_trackers, stall, announced, expected) in [
+        (true, false, 30, true, true),
+        (false, false, 30, true, false),
+        (false, false, 0, true, false),
+        (false, true, 30, true, true),
+        // A long utterance would look like a stall.
+        (false, false, 20, true, true),
+        // Another service may do otherwise.
+        (false, false, 30, false, true),
     ] {
         let mut rig = Rig::new(|config| {
             config.interim_results = interim_results;
             config.start.interim_trackers = interim_trackers;
+            config.stall_timeout = Duration::from_secs(stall);
         });
         rig.input(Input::Connected { announced });
         let asked: Vec<_> = rig.starts().map(|start| start.interim_results).collect();
         assert_eq!(
             asked,
             [expected],
-            "{interim_results} {interim_trackers} {announced}"
+            "{interim_results} {interim_trackers} {stall} {announced}"
         );
     }
 }
