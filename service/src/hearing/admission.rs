@@ -96,13 +96,10 @@ impl Engine {
         }
     }
 
-    /// Returns what speech costs. With interim results it costs no less than without: maybe
-    /// only the latter was measured.
     fn cost(&self, interim: bool) -> f64 {
-        let finals_only = self.finals_only.costs.cost();
         match interim {
-            true => finals_only.max(self.with_interims.costs.cost()),
-            false => finals_only,
+            true => self.with_interims.costs.cost(),
+            false => self.finals_only.costs.cost(),
         }
     }
 }
@@ -248,11 +245,13 @@ impl Admission {
         }
     }
 
-    /// Records that such a stream took this processor time for this much speech. Callers leave
-    /// out silence, which would make speech look cheap.
-    pub fn measured(&mut self, demand: Demand, spent: Duration, spoken: Duration) {
-        if let Some(kind) = self.kind(demand) {
-            kind.costs.measured(spent, spoken);
+    /// Records that an engine spent this processor time on this much speech: one that works on
+    /// the thread that calls it does much the same with interim results and without. Callers
+    /// leave out silence, which would make speech look cheap.
+    pub fn measured(&mut self, engine: usize, spent: Duration, spoken: Duration) {
+        if let Some(engine) = self.engines.get_mut(engine) {
+            engine.with_interims.costs.measured(spent, spoken);
+            engine.finals_only.costs.measured(spent, spoken);
         }
     }
 
@@ -295,7 +294,7 @@ impl SharedAdmission {
 
     /// Returns the meter of work that counts for nothing: it takes what live streams leave.
     pub(crate) fn unmetered() -> Effort {
-        Self::new(None).effort(Demand::UNKNOWN)
+        Self::new(None).effort(Engines::FIRST)
     }
 
     /// Returns [`Admission::load`], or 0 if every stream is admitted.
@@ -340,9 +339,9 @@ impl SharedAdmission {
         })
     }
 
-    /// Returns the meter for the work for an admitted stream.
-    pub(crate) fn effort(&self, demand: Demand) -> Effort {
-        Effort::new(self.clone(), demand)
+    /// Returns the meter for the work of an engine for an admitted stream.
+    pub(crate) fn effort(&self, engine: usize) -> Effort {
+        Effort::new(self.clone(), engine)
     }
 }
 

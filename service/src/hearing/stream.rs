@@ -135,7 +135,7 @@ impl Places {
             Some(place) => place.choose(demand)?,
             None => *admitted = Some(self.hearing.admission.enter(demand, false)?),
         }
-        Ok(self.hearing.admission.effort(demand))
+        Ok(self.hearing.admission.effort(demand.engine))
     }
 }
 
