@@ -73,6 +73,8 @@ impl Demand {
 #[derive(Debug)]
 struct Kind {
     costs: Costs,
+    /// `true` if such a stream was measured.
+    is_measured: bool,
     /// How many are admitted.
     streams: usize,
 }
@@ -88,6 +90,7 @@ impl Engine {
     fn new(capacity: Capacity) -> Self {
         let kind = |interim| Kind {
             costs: Costs::of(capacity, interim),
+            is_measured: false,
             streams: 0,
         };
         Self {
@@ -245,13 +248,22 @@ impl Admission {
         }
     }
 
-    /// Records that an engine spent this processor time on this much speech: one that works on
-    /// the thread that calls it does much the same with interim results and without. Callers
-    /// leave out silence, which would make speech look cheap.
-    pub fn measured(&mut self, engine: usize, spent: Duration, spoken: Duration) {
-        if let Some(engine) = self.engines.get_mut(engine) {
-            engine.with_interims.costs.measured(spent, spoken);
-            engine.finals_only.costs.measured(spent, spoken);
+    /// Records that such a stream took this processor time for this much speech. Callers leave
+    /// out silence, which would make speech look cheap. Of the streams of the other kind it is
+    /// believed until one of them was measured.
+    pub fn measured(&mut self, demand: Demand, spent: Duration, spoken: Duration) {
+        let Some(engine) = self.engines.get_mut(demand.engine) else {
+            return;
+        };
+        let kinds = (&mut engine.with_interims, &mut engine.finals_only);
+        let (kind, other) = match demand.interim {
+            true => kinds,
+            false => (kinds.1, kinds.0),
+        };
+        kind.is_measured = true;
+        kind.costs.measured(spent, spoken);
+        if !other.is_measured {
+            other.costs.measured(spent, spoken);
         }
     }
 
@@ -294,7 +306,7 @@ impl SharedAdmission {
 
     /// Returns the meter of work that counts for nothing: it takes what live streams leave.
     pub(crate) fn unmetered() -> Effort {
-        Self::new(None).effort(Engines::FIRST)
+        Self::new(None).effort(Demand::UNKNOWN)
     }
 
     /// Returns [`Admission::load`], or 0 if every stream is admitted.
@@ -339,9 +351,9 @@ impl SharedAdmission {
         })
     }
 
-    /// Returns the meter for the work of an engine for an admitted stream.
-    pub(crate) fn effort(&self, engine: usize) -> Effort {
-        Effort::new(self.clone(), engine)
+    /// Returns the meter for the work for an admitted stream.
+    pub(crate) fn effort(&self, demand: Demand) -> Effort {
+        Effort::new(self.clone(), demand)
     }
 }
 

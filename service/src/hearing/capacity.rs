@@ -8,7 +8,7 @@
 //! that it has too much to do. [`Pace`] measures that lag from outside, and the engine may
 //! report a greater one. `admission` decides by these figures alone.
 
-use crate::hearing::admission::SharedAdmission;
+use crate::hearing::admission::{Demand, SharedAdmission};
 use crate::hearing::recognizer::{Recognition, SAMPLE_RATE};
 use std::time::{Duration, Instant};
 
@@ -137,8 +137,7 @@ impl Pace {
 #[derive(Debug)]
 pub(crate) struct Effort {
     admission: SharedAdmission,
-    /// Number of the engine among those of the service.
-    engine: usize,
+    demand: Demand,
     pace: Pace,
     /// Processor time since the last final result.
     spent: Duration,
@@ -153,10 +152,10 @@ pub(crate) struct Begun {
 }
 
 impl Effort {
-    pub(super) fn new(admission: SharedAdmission, engine: usize) -> Self {
+    pub(super) fn new(admission: SharedAdmission, demand: Demand) -> Self {
         Self {
             admission,
-            engine,
+            demand,
             pace: Pace::default(),
             spent: Duration::ZERO,
             unanswered: Duration::ZERO,
@@ -184,7 +183,7 @@ impl Effort {
         let spent = processor_time().saturating_sub(begun.processor);
         self.account(begun.at, now, samples, said, (spent, behind));
         if let Some(mut admission) = self.admission.lock() {
-            admission.reported(self.engine, capacity);
+            admission.reported(self.demand.engine, capacity);
         }
     }
 
@@ -219,7 +218,7 @@ impl Effort {
         };
         admission.behind(now, behind);
         if !spoken.is_zero() {
-            admission.measured(self.engine, std::mem::take(&mut self.spent), spoken);
+            admission.measured(self.demand, std::mem::take(&mut self.spent), spoken);
         }
     }
 }

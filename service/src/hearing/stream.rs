@@ -47,6 +47,9 @@ const PIECE: usize = SAMPLE_RATE as usize;
 /// The same for a recording, whose calls must not keep live streams waiting: 100 ms.
 const BULK_PIECE: usize = PIECE / 10;
 
+/// Longer than an utterance goes on before it is told, without interims.
+const LONGEST_UTTERANCE: Duration = Duration::from_secs(30);
+
 /// How a stream ended.
 #[derive(Debug)]
 pub(crate) enum Outcome {
@@ -135,7 +138,7 @@ impl Places {
             Some(place) => place.choose(demand)?,
             None => *admitted = Some(self.hearing.admission.enter(demand, false)?),
         }
-        Ok(self.hearing.admission.effort(demand.engine))
+        Ok(self.hearing.admission.effort(demand))
     }
 }
 
@@ -632,10 +635,11 @@ impl Listening {
         result?;
         self.progressed()?;
         // Without interims an utterance is told at its end only.
-        if !self.interim && self.stream.is_resting(now) == Some(false) {
-            self.last_word = now;
-        }
-        if now.saturating_sub(self.last_word) > self.silence {
+        let bound = match self.interim {
+            true => self.silence,
+            false => self.silence.saturating_add(LONGEST_UTTERANCE),
+        };
+        if now.saturating_sub(self.last_word) > bound {
             return Err(StreamError::Silence(self.silence.as_secs()));
         }
         Ok(())

@@ -427,6 +427,26 @@ async fn s10_a_stream_in_which_nothing_is_said_is_terminated() {
 }
 
 #[tokio::test]
+async fn s10_with_finals_only_nothing_is_said_for_the_length_of_an_utterance_longer() {
+    let mut config = config();
+    config.limits.silence = Duration::from_secs(3);
+    let server = Server::bind(config).await.unwrap();
+    let mut request = start_request();
+    request["config"]["speechRecognition"]["interimResults"] = false.into();
+    let (mut client, _) = Client::started(&server, "s10", &request).await;
+    let mut samples = silence(Duration::from_secs(32), 16_000);
+    samples.extend(speech(0..1, 16_000));
+    samples.extend(silence(Duration::from_secs(32), 16_000));
+    client.send_audio(&linear16(&samples)).await;
+    client.until("message_response").await;
+    client
+        .send_audio(&linear16(&silence(Duration::from_secs(2), 16_000)))
+        .await;
+    let heard = client.rest().await;
+    assert_eq!(kinds(&heard), ["processing_terminated", "closed"]);
+}
+
+#[tokio::test]
 async fn undecodable_audio_terminates_the_stream_and_the_socket_can_start_again() {
     let server = server().await;
     let mut request = start_request();

@@ -235,7 +235,8 @@ properties! {
         "Give up after this long without a session; 0 never does.";
     pub stall_timeout: u32 = 30_000,
         "stall-timeout", "Stall timeout", millis(0, HOUR_MS), READY,
-        "How long speech (5 s of audible audio or more) may go without any result; 0: for ever.";
+        "How long speech (5 s of audible audio or more; 30 s where symbl-service is asked for finals \
+         only) may go without any result; 0: for ever.";
     pub stall_action: StallAction = StallAction::Report,
         "stall-action", "Stall action", choice(), READY,
         "What to do then.";

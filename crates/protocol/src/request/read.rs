@@ -142,6 +142,7 @@ fn start_request(message: Members<'_>) -> Result<StartRequest, RequestError> {
             .unwrap_or(false),
         interim_results: recognition
             .boolean("config.speechRecognition.interimResults", "interimResults")?
+            .or(config.boolean("config.interimResults", "interimResults")?)
             .unwrap_or(true),
         max_final_delay: config.number(MAX_FINAL_DELAY, "maxFinalDelay")?,
         recognition_progress: config

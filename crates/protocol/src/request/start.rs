@@ -114,7 +114,7 @@ pub struct StartRequest {
     /// `config.trackers.enableAllTrackers`: use the trackers of the account too.
     pub enable_all_trackers: bool,
     /// `config.speechRecognition.interimResults`: report what is not final yet, too. The
-    /// recognition of `symbl-service` takes much less of a processor without.
+    /// recognition of `symbl-service` takes less of a processor without.
     pub interim_results: bool,
     /// `config.maxFinalDelay`: seconds from the start of a word to its final, 1–25. An
     /// extension that only `symbl-service` honours.

@@ -18,7 +18,7 @@ use symbl_protocol::{
 };
 
 /// Member names of the wire, so that arbitrary objects look like messages.
-const NAMES: [&str; 48] = [
+const NAMES: [&str; 49] = [
     "type",
     "message",
     "data",
@@ -64,6 +64,7 @@ const NAMES: [&str; 48] = [
     "attempt",
     "position",
     "x_stableWords",
+    "interimResults",
     "maxFinalDelay",
     "recognitionProgress",
     "audioTime",

@@ -201,6 +201,9 @@ fn the_wish_for_finals_only_is_read() {
         let request = started(&text.to_string());
         assert_eq!(request.interim_results, expected, "{text}");
     }
+    // As the official JavaScript SDK has it beside an encoding in `config`.
+    let text = json!({"type": "start_request", "config": {"interimResults": false}});
+    assert!(!started(&text.to_string()).interim_results);
 }
 
 #[test]

@@ -35,6 +35,7 @@ const CONFIG: &[&str] = &[
     "detectEntities",
     "detectPhrases",
     "encoding",
+    "interimResults",
     "languageCode",
     "maxFinalDelay",
     "meetingTitle",

@@ -55,7 +55,7 @@ fn those_that_dial_at_once_before_anything_was_measured_are_as_many_as_the_engin
 #[test]
 fn what_is_measured_counts_more_and_more() {
     let mut admission = house(1.0, Some(0.1));
-    (0..200).for_each(|_| admission.measured(ONLY.engine, 5 * S, 10 * S));
+    (0..200).for_each(|_| admission.measured(ONLY, 5 * S, 10 * S));
     assert!(admission.cost(ONLY) > 0.45, "{}", admission.cost(ONLY));
     assert_eq!(let_in(&mut admission, 10), 2);
 }
@@ -73,12 +73,12 @@ fn an_estimate_that_trembles_does_not_open_the_door() {
     let mut admission = house(1.0, Some(0.25));
     assert_eq!(let_in(&mut admission, 10), 4);
     for _ in 0..100 {
-        admission.measured(ONLY.engine, 240 * MS * 10, 10 * S);
+        admission.measured(ONLY, 240 * MS * 10, 10 * S);
         assert_eq!(admission.enter(ONLY, S, false), Err(Full::Capacity));
     }
     assert!(5.0 * admission.cost(ONLY) > 1.0 || admission.cost(ONLY) < 0.25);
     // One that falls does.
-    (0..1000).for_each(|_| admission.measured(ONLY.engine, S, 10 * S));
+    (0..1000).for_each(|_| admission.measured(ONLY, S, 10 * S));
     assert_eq!(admission.enter(ONLY, S, false), Ok(()));
 }
 
@@ -156,7 +156,7 @@ fn who_is_sent_in_time_or_faster_or_with_pauses_is_not_behind() {
 fn estimate(speech: u32, pause: u32) -> f64 {
     let admission = SharedAdmission::new(Some(house(2.0, Some(0.1))));
     let _place = admission.enter(ONLY, false).expect("the first");
-    let mut effort = admission.effort(ONLY.engine);
+    let mut effort = admission.effort(ONLY);
     let mut at = Duration::ZERO;
     let mut hear = |said: &[Recognition], spent| {
         let work = (at, at + 10 * MS, SAMPLE_RATE as usize / 10);
@@ -229,7 +229,7 @@ fn whatever_happens_the_house_is_never_overfull_nor_closed_without_reason() {
                     let spoken = (0.5 + random.f64() * 10.0) * 1000.0;
                     let spent = spoken * cost * (0.8 + random.f64() * 0.4);
                     let millis = |of: f64| Duration::from_micros((of * 1000.0) as u64);
-                    admission.measured(ONLY.engine, millis(spent), millis(spoken));
+                    admission.measured(ONLY, millis(spent), millis(spoken));
                 }
             }
             assert_eq!(admission.streams, inside, "seed {seed}");
@@ -250,7 +250,7 @@ fn each_engine_counts_with_its_own_cost() {
     }
     assert!((admission.load() - 0.7).abs() < 1e-9);
     assert_eq!(admission.enter(of(1), S, false), Err(Full::Capacity));
-    admission.measured(1, 60 * S, 60 * S);
+    admission.measured(of(1), 60 * S, 60 * S);
     assert!(
         (admission.cost(of(0)) - 0.1).abs() < 1e-9,
         "it was not measured"
@@ -328,7 +328,7 @@ fn more_streams_fit_that_want_no_interims() {
 }
 
 #[test]
-fn what_is_measured_without_interims_counts_with_them_too() {
+fn what_is_measured_of_one_kind_counts_for_the_other_until_that_is_measured() {
     let mut admission = house(2.0, Some(0.4));
     let finals = Demand {
         interim: false,
@@ -336,8 +336,12 @@ fn what_is_measured_without_interims_counts_with_them_too() {
     };
     assert_eq!(admission.enter(ONLY, S, false), Ok(()));
     assert_eq!(admission.choose(ONLY, finals, false), Ok(()));
-    (0..200).for_each(|_| admission.measured(finals.engine, 12 * S, 10 * S));
+    (0..200).for_each(|_| admission.measured(finals, 12 * S, 10 * S));
     assert!(admission.cost(finals) > 1.1, "{}", admission.cost(finals));
     // It is refused at the door, and not when it starts.
     assert_eq!(admission.enter(ONLY, S, false), Err(Full::Capacity));
+    (0..200).for_each(|_| admission.measured(ONLY, 20 * S, 10 * S));
+    (0..200).for_each(|_| admission.measured(finals, 2 * S, 10 * S));
+    let costs = (admission.cost(ONLY), admission.cost(finals));
+    assert!(costs.0 > 1.7 && costs.1 < 0.4, "{costs:?}");
 }

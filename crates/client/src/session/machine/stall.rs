@@ -13,6 +13,10 @@ use super::{Phase, Session};
 /// Audible audio after which a result is expected, in nanoseconds. A cough is less.
 const ENOUGH: u64 = 5_000_000_000;
 
+/// The same where the service is asked for finals only: more than an utterance has with the
+/// recognisers of `symbl-service`, which end one after 25 s.
+const ENOUGH_FOR_FINALS: u64 = 30_000_000_000;
+
 /// The audible audio that the service was given since its last result.
 #[derive(Debug, Default)]
 pub(super) struct Stall {
@@ -43,10 +47,14 @@ impl Session {
     /// Returns the time at which the stall is reported, if there is one.
     pub(super) fn stall_deadline(&self) -> Option<Time> {
         let timeout = self.config.stall_timeout;
+        let enough = match self.takes_finals_only() {
+            true => ENOUGH_FOR_FINALS,
+            false => ENOUGH,
+        };
         let due = self.phase == Phase::Listening
             && !timeout.is_zero()
             && !self.stall.told
-            && self.stall.audible >= ENOUGH;
+            && self.stall.audible >= enough;
         self.stall
             .since
             .filter(|_| due)

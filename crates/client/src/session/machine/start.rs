@@ -10,11 +10,7 @@ use super::super::{Position, Time};
 use super::{Output, Phase, Session};
 use bytes::Bytes;
 use std::sync::Arc;
-use std::time::Duration;
 use symbl_protocol::{StreamPlace, response};
-
-/// No service that announces itself hears a longer utterance, and decodes it by then.
-const LONGEST_UTTERANCE: Duration = Duration::from_secs(30);
 
 /// What the service was told by the current start, and by the format changes since.
 #[derive(Debug, Default)]
@@ -72,13 +68,11 @@ impl Terms {
 }
 
 impl Session {
-    /// Returns `true` if nothing here needs what is not final. A watchdog over the service may: an
-    /// utterance of 25 s is no stall.
-    fn wants_finals_only(&self) -> bool {
-        let stall = self.config.stall_timeout;
-        !self.config.interim_results
-            && !self.config.start.interim_trackers
-            && (stall.is_zero() || stall >= LONGEST_UTTERANCE)
+    /// Returns `true` if the service is asked for finals only: it announced itself, and nothing
+    /// here needs what is not final.
+    pub(super) fn takes_finals_only(&self) -> bool {
+        let needs_more = self.config.interim_results || self.config.start.interim_trackers;
+        !needs_more && self.is_announced()
     }
 
     /// Sends the start request if the connection is open, a format is known and there is no
@@ -105,7 +99,7 @@ impl Session {
         request.speaker_user_id.clone_from(&format.speaker.user_id);
         request.speaker_name.clone_from(&format.speaker.name);
         request.stream = self.next_attempt();
-        request.interim_results &= !(self.wants_finals_only() && self.is_announced());
+        request.interim_results &= !self.takes_finals_only();
         request.recognition_progress &= self.is_announced();
         request.analytics &= self.is_announced();
         if self.plans_stops() {

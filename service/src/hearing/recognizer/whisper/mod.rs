@@ -204,9 +204,10 @@ struct Effort(Mutex<Spent>);
 /// Seconds of processor time, and what they were for.
 #[derive(Debug, Default)]
 struct Spent {
-    /// For finals that had a draft from looks, and for decoding on suspicion.
+    /// For finals in streams with looks, which most of them have a draft from, and for decoding
+    /// on suspicion.
     drafted: Finals,
-    /// For finals without one, in streams without looks.
+    /// The same in streams without looks.
     bare: Finals,
     /// For looks.
     looks: f64,
@@ -325,9 +326,10 @@ impl Effort {
     }
 
     /// Returns what a second of speech costs in a stream without looks, in seconds of
-    /// processor time.
+    /// processor time. It is no more than with looks, of which only one may have been measured.
     fn cost_of_finals(&self) -> f64 {
-        self.lock().bare.cost()
+        let finals = self.lock().bare.cost();
+        finals.min(self.cost())
     }
 }
 

@@ -10,7 +10,7 @@ const ANNOUNCED: Input<'_> = Input::Connected { announced: true };
 
 impl Rig {
     /// Returns a rig that listens, on a connection to a service that announces itself.
-    fn announced_with(change: impl FnOnce(&mut SessionConfig)) -> Self {
+    pub(super) fn announced_with(change: impl FnOnce(&mut SessionConfig)) -> Self {
         let mut rig = Self::new(change);
         rig.input(ANNOUNCED);
         rig.text(LISTENING);
@@ -85,27 +85,23 @@ fn only_a_service_that_announces_itself_is_told_and_attempts_count_on_after_anot
 
 #[test]
 fn a_service_that_announces_itself_is_asked_for_finals_only_if_nothing_needs_more() {
-    for (interim_results, interim_trackers, stall, announced, expected) in [
-        (true, false, 30, true, true),
-        (false, false, 30, true, false),
-        (false, false, 0, true, false),
-        (false, true, 30, true, true),
-        // A long utterance would look like a stall.
-        (false, false, 20, true, true),
+    for (interim_results, interim_trackers, announced, expected) in [
+        (true, false, true, true),
+        (false, false, true, false),
+        (false, true, true, true),
         // Another service may do otherwise.
-        (false, false, 30, false, true),
+        (false, false, false, true),
     ] {
         let mut rig = Rig::new(|config| {
             config.interim_results = interim_results;
             config.start.interim_trackers = interim_trackers;
-            config.stall_timeout = Duration::from_secs(stall);
         });
         rig.input(Input::Connected { announced });
         let asked: Vec<_> = rig.starts().map(|start| start.interim_results).collect();
         assert_eq!(
             asked,
             [expected],
-            "{interim_results} {interim_trackers} {stall} {announced}"
+            "{interim_results} {interim_trackers} {announced}"
         );
     }
 }

@@ -56,6 +56,20 @@ fn speech_without_a_result_is_a_stall_and_is_reported_once() {
 }
 
 #[test]
+fn a_long_utterance_is_no_stall_where_finals_only_are_asked_for() {
+    for (interim_results, expected) in [(false, 0), (true, 1)] {
+        let mut rig = Rig::announced_with(|config| config.interim_results = interim_results);
+        rig.sound(3000, 200); // a cough
+        rig.sound(60, 24_000);
+        rig.sound(3000, 25_000);
+        assert_eq!(rig.stalls().len(), expected);
+        // No utterance is as long as this.
+        rig.sound(3000, 5_000);
+        assert_eq!(rig.stalls().len(), 1);
+    }
+}
+
+#[test]
 fn half_an_hour_of_silence_is_no_stall_and_neither_is_a_cough() {
     let mut rig = Rig::listening();
     rig.sound(3000, 4_900);
