@@ -270,7 +270,7 @@ fn the_help_names_the_engines_and_the_model() {
     for part in [
         "--recognizer <NAME>",
         "--model <NAME|DIR>",
-        "whisper if its model is there, pocketsphinx if not",
+        "whisper if a model is there, pocketsphinx if not",
         "[default: auto]",
         "[default: tiny.en]",
         "symbl-service model list",

@@ -108,10 +108,11 @@ fn a_replay_from_any_place_gives_the_same_finals_for_what_begins_after_it() {
         assert_eq!(texts(heard), texts(expected), "{what}");
         compared += expected.len();
         for (heard, expected) in heard.iter().flatten().zip(expected.iter().flatten()) {
-            // Its frames begin at other samples.
+            // Its frames begin at other samples, so that a word may be drawn to the beginning of
+            // its voice in one and not in the other: by half a second at most.
             let off = (heard.start + time_of(at)).abs_diff(expected.start);
             assert!(
-                off <= Duration::from_millis(300),
+                off <= Duration::from_millis(500),
                 "{what}: {heard:?}, not {expected:?}"
             );
         }

@@ -235,7 +235,7 @@ impl CommandStream {
                     true => self.untimed(&text, start.map(|start| zero + start)),
                     false => self.placed(words, zero),
                 };
-                if !words.is_empty() {
+                if self.options.interim && !words.is_empty() {
                     let stable = stable.min(words.len());
                     out.push(Recognition::Interim { words, stable });
                 }
